@@ -1,0 +1,11 @@
+//! Gateward: the gate between autonomous agents and the Kubernetes API.
+//!
+//! The modules are rooms, in the order in which one request walks them; `journey` tells
+//! that walk from top to bottom. Each room's output is a type that only this room can
+//! make, and the next room accepts nothing else:
+//! `Arrival → Caller → Ask → Permit → Written<Permit> → Response → Masked`.
+
+
+
+pub mod refusal;
+
