@@ -6,6 +6,7 @@
 //! `Arrival → Caller → Ask → Permit → Written<Permit> → Response → Masked`.
 
 
+pub mod parse;
 
 pub mod refusal;
 

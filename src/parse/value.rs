@@ -1,0 +1,277 @@
+//! Values of query parameters: strictly decoded, typed, in one canonical form.
+//!
+//! What a parameter means for the request is `query`'s business.
+
+use std::borrow::Cow;
+
+use super::{malformed, shown};
+use crate::refusal::Refusal;
+
+/// How a parameter's value is read.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Bool,
+    Whole,
+    Text,
+    OneOf(&'static [&'static str]),
+    FieldSelector,
+    Duration,
+    Time,
+    /// Its presence is what counts; `verbose=false` would mean true.
+    Present,
+    /// Text that may be repeated and hold line breaks.
+    Argument,
+    /// A port that may be repeated.
+    Port,
+}
+
+/// Strict percent-decoding of one part; `+` is a space.
+pub(super) fn decode(part: &str) -> Result<Cow<'_, str>, Refusal> {
+    let bad = |what: &str| {
+        malformed(format!(
+            "the query part {} holds {what}: encode it as %XX",
+            shown(part)
+        ))
+    };
+    if !part.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad("characters outside of printable ASCII"));
+    }
+    if part.contains([';', '#']) {
+        return Err(bad("`;` or `#`"));
+    }
+    if !part.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(part));
+    }
+    let mut decoded = Vec::with_capacity(part.len());
+    let mut bytes = part.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => match (bytes.next().and_then(hex), bytes.next().and_then(hex)) {
+                (Some(high), Some(low)) => high << 4 | low,
+                _ => return Err(bad("a `%` without two hexadecimal digits")),
+            },
+            other => other,
+        });
+    }
+    if decoded.contains(&0) {
+        return Err(malformed("the query holds a NUL character: leave it out"));
+    }
+    String::from_utf8(decoded)
+        .map(Cow::Owned)
+        .map_err(|_| bad("an encoding that is not UTF-8"))
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// The value in its canonical form, or what it should have been.
+pub(super) fn check(kind: Kind, value: Cow<'_, str>) -> Result<Cow<'_, str>, String> {
+    let fits = match kind {
+        Kind::Bool => {
+            return match &*value {
+                "true" | "1" => Ok(Cow::Borrowed("true")),
+                "false" | "0" => Ok(Cow::Borrowed("false")),
+                _ => Err("true, false, 1 or 0".to_owned()),
+            };
+        }
+        Kind::Present => {
+            return match &*value {
+                "" | "true" | "1" => Ok(Cow::Borrowed("true")),
+                _ => Err("true (leave it out if it should not be)".to_owned()),
+            };
+        }
+        Kind::OneOf(words) => {
+            if words.contains(&&*value) {
+                return Ok(value);
+            }
+            return Err(words.join(" or "));
+        }
+        Kind::Argument => return Ok(value),
+        Kind::Text => value.chars().all(|character| !character.is_control()),
+        Kind::Whole => whole(&value) && value.parse::<i64>().is_ok(),
+        Kind::Port => whole(&value) && value.parse::<u16>().is_ok_and(|port| port > 0),
+        Kind::Duration => is_duration(&value),
+        Kind::Time => {
+            !value.is_empty()
+                && value.len() <= 40
+                && value
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || b"-:.TZ+".contains(&byte))
+        }
+        Kind::FieldSelector => name_of(&value).is_ok(),
+    };
+    if fits {
+        return Ok(value);
+    }
+    Err(match kind {
+        Kind::Whole => "a whole number, in digits",
+        Kind::Port => "a port",
+        Kind::Duration => "a duration such as 32s",
+        Kind::Time => "a time as in RFC 3339",
+        Kind::FieldSelector => "a field selector such as metadata.name=x (at most one name)",
+        _ => "free of control characters",
+    }
+    .to_owned())
+}
+
+fn whole(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+        && (text == "0" || !text.starts_with('0'))
+}
+
+/// Go's `time.ParseDuration`, of whole numbers only: `32s`, `1m30s`, `0`.
+fn is_duration(text: &str) -> bool {
+    let mut rest = text;
+    let mut parts = 0;
+    while !rest.is_empty() && parts < 5 {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let Some((number, behind)) = rest.split_at_checked(digits) else {
+            return false;
+        };
+        let unit = ["ms", "s", "m", "h"]
+            .into_iter()
+            .find_map(|unit| behind.strip_prefix(unit));
+        match unit {
+            Some(next) if !number.is_empty() && number.len() <= 9 => rest = next,
+            _ => return text == "0",
+        }
+        parts += 1;
+    }
+    parts > 0 && rest.is_empty()
+}
+
+/// What a field selector requires `metadata.name` to be, by the grammar of
+/// `k8s.io/apimachinery/pkg/fields`; an error for what that does not parse, or for two
+/// names, of which the API server picks the first in alphabetical order.
+pub(super) fn name_of(selector: &str) -> Result<Option<String>, ()> {
+    let mut name = None;
+    for term in terms(selector) {
+        let at = term.find(['=', '!']).ok_or(())?;
+        let (field, behind) = match term.split_at_checked(at) {
+            Some((field, behind)) => (field, behind),
+            None => return Err(()),
+        };
+        let (equal, value) = if let Some(value) = behind.strip_prefix("!=") {
+            (false, value)
+        } else if let Some(value) = behind.strip_prefix("==") {
+            (true, value)
+        } else {
+            (true, behind.strip_prefix('=').ok_or(())?)
+        };
+        let value = unescape(value)?;
+        if equal && field == "metadata.name" && name.replace(value).is_some() {
+            return Err(());
+        }
+    }
+    Ok(name)
+}
+
+/// Splits at commas that no backslash escapes; empty terms count for nothing.
+fn terms(selector: &str) -> impl Iterator<Item = &str> {
+    let mut escaped = false;
+    selector
+        .split(move |character| {
+            let comma = character == ',' && !escaped;
+            escaped = character == '\\' && !escaped;
+            comma
+        })
+        .filter(|term| !term.is_empty())
+}
+
+fn unescape(value: &str) -> Result<String, ()> {
+    let mut plain = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next() {
+                Some(next @ ('\\' | ',' | '=')) => plain.push(next),
+                _ => return Err(()),
+            },
+            ',' | '=' => return Err(()),
+            other => plain.push(other),
+        }
+    }
+    Ok(plain)
+}
+
+/// `IsPathSegmentName` of the API server.
+pub(super) fn is_segment(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '%'])
+}
+
+/// Percent-encodes all but RFC 3986's unreserved characters.
+pub(super) fn encode(value: &str, out: &mut String) {
+    const HEX: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
+    let digit = |nibble: u8| HEX.get(usize::from(nibble & 15)).copied().unwrap_or('0');
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.extend(['%', digit(byte >> 4), digit(byte)]);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_go_writes_them() {
+        for good in ["0", "0s", "32s", "1m30s", "500ms", "1h"] {
+            assert!(is_duration(good), "{good}");
+        }
+        for bad in [
+            "",
+            "s",
+            "1",
+            "1.5s",
+            "-1s",
+            "1d",
+            "1 s",
+            "9999999999s",
+            "1s1s1s1s1s1s",
+        ] {
+            assert!(!is_duration(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn field_selectors_name_the_object_as_the_api_server_reads_them() {
+        for (selector, expected) in [
+            ("metadata.name=x", Ok(Some("x"))),
+            ("metadata.name==x", Ok(Some("x"))),
+            ("metadata.name!=x", Ok(None)),
+            ("status.phase=Running,metadata.name=x", Ok(Some("x"))),
+            ("status.phase=Running,,", Ok(None)),
+            ("", Ok(None)),
+            ("metadata.name=a\\,b", Ok(Some("a,b"))),
+            ("metadata.name=a\\=b", Ok(Some("a=b"))),
+            ("metadata.name=a\\\\", Ok(Some("a\\"))),
+            ("a=metadata.name\\,metadata.name=x", Err(())),
+            ("metadata.name=a\\b", Err(())),
+            ("metadata.name", Err(())),
+            ("metadata.name!x", Err(())),
+        ] {
+            assert_eq!(
+                name_of(selector),
+                expected.map(|name| name.map(str::to_owned)),
+                "{selector}"
+            );
+        }
+    }
+}
