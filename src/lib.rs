@@ -6,7 +6,9 @@
 //! `Arrival → Caller → Ask → Permit → Written<Permit> → Response → Masked`.
 
 
+pub mod identify;
 pub mod parse;
 
 pub mod refusal;
 
+pub mod demo;
