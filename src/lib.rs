@@ -6,9 +6,11 @@
 //! `Arrival → Caller → Ask → Permit → Written<Permit> → Response → Masked`.
 
 
+pub mod decide;
 pub mod identify;
 pub mod parse;
 
 pub mod refusal;
 
+pub mod config;
 pub mod demo;

@@ -1,0 +1,118 @@
+//! Policy files → a [`PolicySet`], with a place for every problem. Part of `config`.
+
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::Diagnostic;
+use super::document::PolicySources;
+use super::node::{self, Source};
+use super::resolve::beside;
+use super::shape;
+use crate::decide::policy::Policy;
+use crate::decide::{PolicyError, PolicySet};
+
+/// The guardrails that come with Gateward, a `Policy` document in YAML.
+pub const DEFAULT_PACK: &str = include_str!("../../policies/default.yaml");
+
+/// The name of the shipped guardrails in diagnostics.
+const DEFAULT_PACK_NAME: &str = "<default pack>";
+
+/// Reads and compiles all policies. The paths in `sources` are taken as they are.
+///
+/// # Errors
+/// Everything that is wrong with any of the files.
+pub fn load_policies(sources: &PolicySources) -> Result<PolicySet, Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let mut documents = Vec::new();
+    if sources.default_pack {
+        match node::parse(Path::new(DEFAULT_PACK_NAME), DEFAULT_PACK) {
+            Ok(pack) => documents.extend(pack),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    for path in &sources.files {
+        match files_of(path) {
+            Ok(files) => {
+                for file in files {
+                    match node::read(&file) {
+                        Ok(found) if found.is_empty() => problems.push(Diagnostic::of_file(
+                            &file,
+                            "holds no policy".to_owned(),
+                            Some("write a document of kind Policy, or remove the file".to_owned()),
+                        )),
+                        Ok(found) => documents.extend(found),
+                        Err(problem) => problems.push(problem),
+                    }
+                }
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let (places, policies): (Vec<Source>, Vec<Policy>) = documents
+        .into_iter()
+        .filter_map(|source| {
+            let policy = shape::typed::<Policy>(&source, &mut problems)?;
+            Some((source, policy))
+        })
+        .unzip();
+    match PolicySet::compile(policies) {
+        Ok(set) if problems.is_empty() => Ok(set),
+        Ok(_) => Err(problems),
+        Err(errors) => {
+            problems.extend(errors.into_iter().filter_map(|error| place(&places, error)));
+            Err(problems)
+        }
+    }
+}
+
+/// Checks the policies of a configuration that itself cannot be read as a whole.
+pub(super) fn check_beside(source: &Source, problems: &mut Vec<Diagnostic>) {
+    let policies = source
+        .root
+        .get("spec")
+        .and_then(|spec| spec.get("policies"));
+    let sources = policies.and_then(|node| serde_json::from_value(node.value()).ok());
+    if let Some(PolicySources { files, .. }) = sources {
+        let sources = PolicySources {
+            files: files
+                .iter()
+                .map(|file| beside(&source.file, file))
+                .collect(),
+            default_pack: true,
+        };
+        problems.extend(load_policies(&sources).err().unwrap_or_default());
+    }
+}
+
+fn place(places: &[Source], error: PolicyError) -> Option<Diagnostic> {
+    places
+        .get(error.document)
+        .map(|source| source.problem(&error.field, error.message, error.suggestion))
+}
+
+/// A file itself; of a directory every YAML file in it, by name.
+fn files_of(path: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unreadable =
+        |error: std::io::Error| Diagnostic::of_file(path, format!("cannot be read: {error}"), None);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let is_yaml = file
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if is_yaml && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Diagnostic::of_file(
+            path,
+            "is a directory without *.yaml or *.yml files".to_owned(),
+            Some("check the path".to_owned()),
+        ));
+    }
+    Ok(files)
+}

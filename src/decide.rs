@@ -1,0 +1,325 @@
+//! ④ (Caller, Ask, policy) → Permit, Hold or Refusal. Default deny.
+//!
+//! The only maker of a [`Permit`], and of the [`Hold`] that approvals turn into one. Deny
+//! beats hold beats allow, whatever the order of rules and files. Pure: no clock, no file,
+//! no network; it never looks at anything but its arguments.
+
+mod glob;
+pub mod period;
+pub mod policy;
+mod rule;
+mod set;
+
+use std::sync::Arc;
+
+use crate::identify::Caller;
+use crate::parse::{Ask, RequestInfo};
+use crate::refusal::Refusal;
+use policy::Effect;
+use rule::{Rule, Verbs, View};
+
+pub use period::Period;
+pub use policy::Policy;
+pub use set::{PolicyError, PolicySet};
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// It may go to the cluster.
+    Permit(Permit),
+    /// It waits for a human.
+    Hold(Hold),
+    /// It goes no further.
+    Refuse(Refusal),
+}
+
+/// Decides on a request.
+pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet) -> Decision {
+    let judged = judged(&View::of(&caller, &ask), policy);
+    match judged {
+        Judged::By(rule) => match (rule.effect, &rule.hold) {
+            (Effect::Allow, _) => Decision::Permit(Permit {
+                caller,
+                ask,
+                grant: Grant {
+                    policy: rule.policy.clone(),
+                    rule: rule.name.clone(),
+                    policy_digest: policy.digest.clone(),
+                    approval: None,
+                },
+            }),
+            (Effect::Hold, Some(terms)) => Decision::Hold(Hold {
+                caller,
+                ask,
+                terms: terms.clone(),
+                policy_digest: policy.digest.clone(),
+            }),
+            _ => Decision::Refuse(Refusal::Denied {
+                policy: rule.policy.to_string(),
+                rule: rule.name.to_string(),
+                reason: rule.reason.to_string(),
+            }),
+        },
+        Judged::ByDefault { missing } => Decision::Refuse(Refusal::NotAllowed {
+            operation: operation_as(missing.name().unwrap_or(ask.info().verb), ask.info()),
+            agent: caller.agent().to_owned(),
+        }),
+    }
+}
+
+/// The same decision without its consequences, for explanations and tests.
+pub fn judge<'p>(caller: &Caller, ask: &Ask, policy: &'p PolicySet) -> Judgement<'p> {
+    judged(&View::of(caller, ask), policy).into()
+}
+
+/// What the rules say about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement<'p> {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The policy that decided; empty for [`Verdict::DefaultDeny`].
+    pub policy: &'p str,
+    /// The rule that decided; empty for [`Verdict::DefaultDeny`].
+    pub rule: &'p str,
+    /// The rule's sentence for the agent; may be empty for [`Verdict::Allow`].
+    pub reason: &'p str,
+    /// Given exactly for [`Verdict::Hold`].
+    pub hold: Option<&'p HoldTerms>,
+}
+
+/// The four answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// A rule allows it, and none holds or denies it.
+    Allow,
+    /// A rule holds it, and none denies it.
+    Hold,
+    /// A rule denies it.
+    Deny,
+    /// No rule speaks of it, or not of all that it may do.
+    #[serde(rename = "default")]
+    DefaultDeny,
+}
+
+/// Leave to send exactly one request to its cluster.
+#[derive(Debug)]
+pub struct Permit {
+    caller: Arc<Caller>,
+    ask: Ask,
+    grant: Grant,
+}
+
+/// By what a request was let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The policy.
+    pub policy: Arc<str>,
+    /// The allow rule, or the hold rule whose hold was approved.
+    pub rule: Arc<str>,
+    /// The digest of the whole policy set that decided.
+    pub policy_digest: Arc<str>,
+    /// Who approved, if it was held.
+    pub approval: Option<Approval>,
+}
+
+/// A human's yes, or that of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// The hold that was approved.
+    pub hold_id: String,
+    /// The user names of those who approved, sorted.
+    pub approvers: Vec<String>,
+}
+
+impl Permit {
+    /// Who may.
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+    /// What they may.
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+    /// Who let them.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+    /// Everything, for the rooms that spend and record it.
+    pub fn into_parts(self) -> (Arc<Caller>, Ask, Grant) {
+        (self.caller, self.ask, self.grant)
+    }
+}
+
+/// A request that waits for a human. Nothing of it has left the gate.
+#[derive(Debug)]
+pub struct Hold {
+    caller: Arc<Caller>,
+    ask: Ask,
+    terms: Arc<HoldTerms>,
+    policy_digest: Arc<str>,
+}
+
+/// What it takes to answer a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldTerms {
+    /// The policy that holds it.
+    pub policy: Arc<str>,
+    /// The rule that holds it.
+    pub rule: Arc<str>,
+    /// The rule's sentence.
+    pub reason: Arc<str>,
+    /// The groups whose members may answer; empty means the configuration's approvers.
+    pub approver_groups: Box<[String]>,
+    /// Without an answer after this time, the answer is no.
+    pub expires_after: Period,
+    /// How many different people must agree.
+    pub quorum: u32,
+}
+
+impl Hold {
+    /// Who waits.
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+    /// What waits.
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+    /// What it takes.
+    pub fn terms(&self) -> &HoldTerms {
+        &self.terms
+    }
+    /// The digest of the whole policy set that decided.
+    pub fn policy_digest(&self) -> &str {
+        &self.policy_digest
+    }
+
+    /// Everything, to be decided again.
+    pub fn into_parts(self) -> (Arc<Caller>, Ask) {
+        (self.caller, self.ask)
+    }
+
+    /// The single second door to a [`Permit`]; only the approve room calls it, once it has
+    /// proof that the approval is about exactly this request and is spent by this call.
+    ///
+    /// Counts the heads once more: too few, or the caller among them, is a fault of the
+    /// gate and refused.
+    pub(crate) fn granted(self, mut approval: Approval) -> Result<Permit, Refusal> {
+        approval.approvers.sort_unstable();
+        approval.approvers.dedup();
+        let heads = approval.approvers.len();
+        let own = approval.approvers.iter().any(|name| {
+            name == self.caller.agent()
+                || self.caller.principal() == Some(name)
+                || self.caller.aliases().contains(name)
+        });
+        if own || u32::try_from(heads).is_ok_and(|heads| heads < self.terms.quorum) {
+            return Err(Refusal::Internal {
+                inside: format!(
+                    "hold {} came as approved by {:?}, but needs {} people other than {}",
+                    approval.hold_id,
+                    approval.approvers,
+                    self.terms.quorum,
+                    self.caller.agent()
+                ),
+            });
+        }
+        Ok(Permit {
+            grant: Grant {
+                policy: self.terms.policy.clone(),
+                rule: self.terms.rule.clone(),
+                policy_digest: self.policy_digest,
+                approval: Some(approval),
+            },
+            caller: self.caller,
+            ask: self.ask,
+        })
+    }
+}
+
+/// A request in words, for people: `delete pods "web" in "default"`.
+pub fn operation(info: &RequestInfo) -> String {
+    operation_as(info.verb, info)
+}
+
+fn operation_as(verb: &str, info: &RequestInfo) -> String {
+    if !info.is_resource {
+        return format!("{verb} {}", info.path);
+    }
+    let mut words = format!("{verb} {}", info.resource);
+    if !info.api_group.is_empty() {
+        words += &format!(".{}", info.api_group);
+    }
+    if !info.subresource.is_empty() {
+        words += &format!("/{}", info.subresource);
+    }
+    if !info.name.is_empty() {
+        words += &format!(" \"{}\"", info.name);
+    }
+    if !info.namespace.is_empty() && info.resource != "namespaces" {
+        words += &format!(" in \"{}\"", info.namespace);
+    }
+    words
+}
+
+enum Judged<'p> {
+    By(&'p Rule),
+    ByDefault {
+        /// The verbs that no rule allows.
+        missing: Verbs,
+    },
+}
+
+/// Rules stand in the order deny, hold, allow: the first match of the former two decides,
+/// and allow rules are asked until every verb of the request is covered.
+fn judged<'p>(view: &View<'_>, policy: &'p PolicySet) -> Judged<'p> {
+    let mut missing = view.all_of;
+    let mut first = None;
+    for rule in &policy.rules {
+        let verbs = match rule.effect {
+            Effect::Deny | Effect::Hold => view.any_of,
+            Effect::Allow => missing,
+        };
+        if !rule.verbs.meets(verbs) || !rule.matches(view) {
+            continue;
+        }
+        if rule.effect != Effect::Allow {
+            return Judged::By(rule);
+        }
+        let first = *first.get_or_insert(rule);
+        missing = missing.without(rule.verbs);
+        if missing.is_empty() {
+            return Judged::By(first);
+        }
+    }
+    Judged::ByDefault { missing }
+}
+
+impl<'p> From<Judged<'p>> for Judgement<'p> {
+    fn from(judged: Judged<'p>) -> Self {
+        match judged {
+            Judged::By(rule) => Self {
+                verdict: match rule.effect {
+                    Effect::Deny => Verdict::Deny,
+                    Effect::Hold => Verdict::Hold,
+                    Effect::Allow => Verdict::Allow,
+                },
+                policy: &rule.policy,
+                rule: &rule.name,
+                reason: &rule.reason,
+                hold: rule.hold.as_deref(),
+            },
+            Judged::ByDefault { .. } => Self {
+                verdict: Verdict::DefaultDeny,
+                policy: "",
+                rule: "",
+                reason: "",
+                hold: None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

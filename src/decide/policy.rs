@@ -1,0 +1,220 @@
+//! The `Policy` document as its author writes it. Part of room ④; checks no more than its
+//! shape: [`super::PolicySet::compile`] judges the contents.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::period::Period;
+
+/// Rules that allow, hold or deny what agents ask of the Kubernetes API.
+///
+/// What no rule allows is refused. Over all rules of all policies, deny beats hold beats
+/// allow; neither the order of rules nor that of files means anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// The version of this document's format.
+    pub api_version: ApiVersion,
+    /// The kind of this document.
+    pub kind: PolicyKind,
+    /// The policy's name.
+    pub metadata: Metadata,
+    /// The rules.
+    pub spec: PolicySpec,
+}
+
+/// The version of Gateward's document formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The first version; it may still change.
+    #[serde(rename = "gateward.dev/v1alpha1")]
+    V1alpha1,
+}
+
+/// The kind of a policy document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PolicyKind {
+    /// A policy.
+    Policy,
+}
+
+/// What identifies a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// Unique among all policies: lower-case letters, digits, `-` and `.`, at most 63.
+    pub name: String,
+}
+
+/// The contents of a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicySpec {
+    /// The rules, in any order.
+    pub rules: Vec<RuleSpec>,
+}
+
+/// One rule. It names either API resources (`apiGroups` and `resources`) or other paths
+/// (`nonResourceURLs`). A field that is left out does not narrow the rule, a list means any
+/// of its entries, and every field given must match.
+///
+/// Where a request does not say exactly what it reaches (all namespaces, a whole
+/// collection, a name that stands in the body), an allow rule must cover all that it may
+/// reach, while a hold or deny rule matches as soon as it may reach anything that the rule
+/// names. Patterns: `*` stands for any text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleSpec {
+    /// Unique within the policy: lower-case letters, digits, `-` and `.`, at most 63.
+    pub name: String,
+    /// What happens to a request that matches.
+    pub effect: Effect,
+    /// One sentence for the agent: why, and what to do instead. Required for hold and deny.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whom the rule is about. Default: everyone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<Subjects>,
+    /// Patterns of cluster names. Default: every cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<Vec<String>>,
+    /// RBAC's verbs; for `nonResourceURLs` the HTTP methods in lower case. Two requests ask
+    /// for more than their verb says. A server-side apply may create: it needs `patch` and
+    /// `create` to be allowed, and either stops it. What runs something in a pod (exec,
+    /// attach, port-forward, proxy) is `create`, whichever method opened it.
+    pub verbs: Vec<Verb>,
+    /// Patterns of API groups; `""` is the core group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_groups: Option<Vec<String>>,
+    /// Patterns of resources, in the plural and without a subresource: `pods`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Vec<String>>,
+    /// Patterns of subresources; `""` is the object itself, `*` the object and everything
+    /// under it. Default: in an allow rule the object itself, in a hold or deny rule the
+    /// object and everything under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subresources: Option<Vec<String>>,
+    /// Patterns of namespaces. A request over all namespaces is never covered by an allow
+    /// rule that names namespaces, and always by a hold or deny rule; what lies in no
+    /// namespace (nodes, cluster roles) by neither. A Namespace object counts as lying in
+    /// itself. Default: every namespace, and what lies in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Vec<String>>,
+    /// Patterns of object names. A request without a name in its path (lists, collections,
+    /// creation) is never covered by an allow rule that names objects, and always by a hold
+    /// or deny rule. Default: every object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_names: Option<Vec<String>>,
+    /// Paths outside of the API's resources, as in RBAC: exact, or with one `*` at the end.
+    #[serde(
+        rename = "nonResourceURLs",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub non_resource_urls: Option<Vec<String>>,
+    /// What the request must mean: any of these. Default: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Vec<Fact>>,
+    /// How a hold is answered. Only with `effect: hold`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldSpec>,
+}
+
+/// What happens to a request that a rule matches.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It is refused, whatever else matches.
+    Deny,
+    /// It waits for a human, unless it is denied.
+    Hold,
+    /// It goes through, unless it is held or denied.
+    Allow,
+}
+
+/// Whom a rule is about. Within a list any entry may match; each list given must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Subjects {
+    /// Patterns of agents' user names, as the cluster sees them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Vec<String>>,
+    /// Patterns of the user names of those on whose behalf an agent acts. An agent that
+    /// acts for nobody matches none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principals: Option<Vec<String>>,
+    /// Patterns of groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
+}
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Every verb.
+    #[serde(rename = "*")]
+    Any,
+    /// Read one object; the HTTP method GET.
+    Get,
+    /// Read a collection.
+    List,
+    /// Follow an object or a collection.
+    Watch,
+    /// Create an object, or open a channel into one.
+    Create,
+    /// Replace an object.
+    Update,
+    /// Change an object.
+    Patch,
+    /// Delete an object; the HTTP method DELETE.
+    Delete,
+    /// Delete every object of a collection.
+    DeleteCollection,
+    /// The HTTP method HEAD.
+    Head,
+    /// The HTTP method POST.
+    Post,
+    /// The HTTP method PUT.
+    Put,
+    /// The HTTP method OPTIONS.
+    Options,
+}
+
+/// What a request means, beyond its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Fact {
+    /// The body asks for a privileged container, in whatever kind that embeds a pod.
+    Privileged,
+    /// It runs something in, or opens a channel into, a running pod or node.
+    ExecLike,
+    /// It reads or writes Secrets.
+    Secrets,
+}
+
+/// How a hold is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HoldSpec {
+    /// After this time without an answer the answer is no; from 10s to 24h. Default: 15m.
+    pub expires_after: Period,
+    /// The groups whose members may answer. Default: the approver groups of the
+    /// configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approver_groups: Vec<String>,
+    /// How many different people must agree; from 1 to 10. Default: 1.
+    pub quorum: u32,
+}
+
+impl Default for HoldSpec {
+    fn default() -> Self {
+        Self {
+            expires_after: Period::from_secs(15 * 60),
+            approver_groups: Vec::new(),
+            quorum: 1,
+        }
+    }
+}

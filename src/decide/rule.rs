@@ -1,0 +1,304 @@
+//! One compiled rule, and whether it matches a request. Part of room ④; pure, and
+//! allocates nothing while it matches.
+//!
+//! The one idea: an allow rule must cover everything that the request may reach, a hold or
+//! deny rule matches as soon as the request may reach anything that the rule names.
+
+use std::sync::Arc;
+
+use super::HoldTerms;
+use super::glob::Glob;
+use super::policy::{Effect, Fact, Verb};
+use crate::identify::Caller;
+use crate::parse::{Ask, Facts, RequestInfo};
+
+/// Patterns of which any may match; `None` means that nothing was said.
+pub(super) type Globs = Option<Box<[Glob]>>;
+
+/// A set of verbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Verbs(u16);
+
+/// A rule, ready to match.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub policy: Arc<str>,
+    pub name: Arc<str>,
+    pub effect: Effect,
+    pub reason: Arc<str>,
+    pub agents: Globs,
+    pub principals: Globs,
+    pub groups: Globs,
+    pub clusters: Globs,
+    pub verbs: Verbs,
+    pub target: Target,
+    /// Given exactly for `Effect::Hold`.
+    pub hold: Option<Arc<HoldTerms>>,
+}
+
+/// What a rule names.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    Resource {
+        groups: Box<[Glob]>,
+        resources: Box<[Glob]>,
+        subresources: Globs,
+        namespaces: Globs,
+        names: Globs,
+        facts: Option<Box<[Fact]>>,
+    },
+    Paths(Box<[Glob]>),
+}
+
+/// A request as rules see it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    caller: &'a Caller,
+    cluster: &'a str,
+    info: &'a RequestInfo,
+    facts: &'a Facts,
+    /// A hold or deny rule on any of these stops the request.
+    pub any_of: Verbs,
+    /// Every one of these must be allowed.
+    pub all_of: Verbs,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(caller: &'a Caller, ask: &'a Ask) -> Self {
+        let applies = ask
+            .content_type()
+            .is_some_and(|media_type| media_type.starts_with("application/apply-patch"));
+        Self::new(caller, ask.cluster(), ask.info(), ask.facts(), applies)
+    }
+
+    /// `applies`: a server-side apply, which creates what is not there.
+    pub(super) fn new(
+        caller: &'a Caller,
+        cluster: &'a str,
+        info: &'a RequestInfo,
+        facts: &'a Facts,
+        applies: bool,
+    ) -> Self {
+        let verb = Verbs::asked(info.verb);
+        let create = Verbs::of(Verb::Create);
+        let connects = info.is_resource
+            && matches!(
+                info.subresource.as_str(),
+                "exec" | "attach" | "portforward" | "proxy"
+            );
+        // The HTTP method of a connection says nothing: WebSocket comes as GET, SPDY as POST.
+        let (any_of, all_of) = if connects {
+            (verb.and(create).and(Verbs::of(Verb::Get)), create)
+        } else if applies {
+            (verb.and(create), verb.and(create))
+        } else {
+            (verb, verb)
+        };
+        Self {
+            caller,
+            cluster,
+            info,
+            facts,
+            any_of,
+            all_of,
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the rule matches, its verbs aside.
+    pub(super) fn matches(&self, view: &View<'_>) -> bool {
+        self.matches_target(view)
+            && within(&self.clusters, view.cluster)
+            && self.matches_caller(view.caller)
+    }
+
+    fn matches_caller(&self, caller: &Caller) -> bool {
+        within(&self.agents, caller.agent())
+            && (self.principals.is_none()
+                || caller
+                    .principal()
+                    .is_some_and(|principal| within(&self.principals, principal)))
+            && (self.groups.is_none()
+                || caller
+                    .groups()
+                    .iter()
+                    .any(|group| within(&self.groups, group)))
+    }
+
+    fn matches_target(&self, view: &View<'_>) -> bool {
+        let info = view.info;
+        match &self.target {
+            Target::Paths(paths) => !info.is_resource && any(paths, &info.path),
+            Target::Resource {
+                groups,
+                resources,
+                subresources,
+                namespaces,
+                names,
+                facts,
+            } => {
+                info.is_resource
+                    && any(groups, &info.api_group)
+                    && any(resources, &info.resource)
+                    && self.matches_subresource(subresources, &info.subresource)
+                    && self.matches_place(namespaces, &info.namespace, spans_namespaces(info))
+                    && self.matches_place(names, &info.name, info.name.is_empty())
+                    && facts
+                        .as_ref()
+                        .is_none_or(|wanted| wanted.iter().any(|fact| holds(*fact, view.facts)))
+            }
+        }
+    }
+
+    fn matches_subresource(&self, wanted: &Globs, subresource: &str) -> bool {
+        match wanted {
+            Some(wanted) => any(wanted, subresource),
+            None => subresource.is_empty() || self.effect != Effect::Allow,
+        }
+    }
+
+    /// `unsaid`: the request does not say which one, or means several.
+    fn matches_place(&self, wanted: &Globs, place: &str, unsaid: bool) -> bool {
+        match wanted {
+            None => true,
+            Some(_) if unsaid => self.effect != Effect::Allow,
+            Some(wanted) => !place.is_empty() && any(wanted, place),
+        }
+    }
+}
+
+impl Verbs {
+    /// Matched by `*` alone.
+    const UNKNOWN: u16 = 1 << 15;
+
+    pub(super) const fn none() -> Self {
+        Self(0)
+    }
+
+    pub(super) const fn of(verb: Verb) -> Self {
+        Self(match verb {
+            Verb::Any => u16::MAX,
+            Verb::Get => 1,
+            Verb::List => 1 << 1,
+            Verb::Watch => 1 << 2,
+            Verb::Create => 1 << 3,
+            Verb::Update => 1 << 4,
+            Verb::Patch => 1 << 5,
+            Verb::Delete => 1 << 6,
+            Verb::DeleteCollection => 1 << 7,
+            Verb::Head => 1 << 8,
+            Verb::Post => 1 << 9,
+            Verb::Put => 1 << 10,
+            Verb::Options => 1 << 11,
+        })
+    }
+
+    fn asked(verb: &str) -> Self {
+        Self::of(match verb {
+            "get" => Verb::Get,
+            "list" => Verb::List,
+            "watch" => Verb::Watch,
+            "create" => Verb::Create,
+            "update" => Verb::Update,
+            "patch" => Verb::Patch,
+            "delete" => Verb::Delete,
+            "deletecollection" => Verb::DeleteCollection,
+            "head" => Verb::Head,
+            "post" => Verb::Post,
+            "put" => Verb::Put,
+            "options" => Verb::Options,
+            _ => return Self(Self::UNKNOWN),
+        })
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(super) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// For the one verb that a request may need beside or instead of its own.
+    pub(super) const fn name(self) -> Option<&'static str> {
+        if self.meets(Self::of(Verb::Create)) {
+            Some("create")
+        } else {
+            None
+        }
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+fn any(globs: &[Glob], text: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(text))
+}
+
+fn within(globs: &Globs, text: &str) -> bool {
+    globs.as_ref().is_none_or(|globs| any(globs, text))
+}
+
+fn holds(fact: Fact, facts: &Facts) -> bool {
+    match fact {
+        Fact::Privileged => !facts.privileged.is_empty(),
+        Fact::ExecLike => facts.exec_like,
+        Fact::Secrets => facts.secrets,
+    }
+}
+
+/// Whether the request may reach objects in namespaces that its path does not name.
+fn spans_namespaces(info: &RequestInfo) -> bool {
+    let is_namespaces = info.resource == "namespaces" && info.api_group.is_empty();
+    info.namespace.is_empty()
+        && match info.verb {
+            "list" | "watch" | "deletecollection" => !is_cluster_scoped(info),
+            // Whatever a namespace is called in its body, rules on that name are about it.
+            "create" => is_namespaces,
+            _ => false,
+        }
+}
+
+/// Built-in resources that lie in no namespace, so that a rule on a namespace is never about
+/// them. Groups below `k8s.io` are reserved, no custom resource can take these names.
+/// `namespaces` is not among them: each object counts as lying in the namespace it is.
+fn is_cluster_scoped(info: &RequestInfo) -> bool {
+    matches!(
+        (info.api_group.as_str(), info.resource.as_str()),
+        ("", "nodes" | "persistentvolumes" | "componentstatuses")
+            | ("admissionregistration.k8s.io", _)
+            | ("apiextensions.k8s.io", "customresourcedefinitions")
+            | ("apiregistration.k8s.io", "apiservices")
+            | (
+                "certificates.k8s.io",
+                "certificatesigningrequests" | "clustertrustbundles"
+            )
+            | ("flowcontrol.apiserver.k8s.io", _)
+            | (
+                "networking.k8s.io",
+                "ingressclasses" | "ipaddresses" | "servicecidrs"
+            )
+            | ("node.k8s.io", "runtimeclasses")
+            | (
+                "rbac.authorization.k8s.io",
+                "clusterroles" | "clusterrolebindings"
+            )
+            | ("resource.k8s.io", "deviceclasses" | "resourceslices")
+            | ("scheduling.k8s.io", "priorityclasses")
+            | (
+                "storage.k8s.io",
+                "csidrivers"
+                    | "csinodes"
+                    | "storageclasses"
+                    | "volumeattachments"
+                    | "volumeattributesclasses"
+            )
+    )
+}

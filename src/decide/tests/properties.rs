@@ -1,0 +1,201 @@
+//! What holds for any rules and any request.
+
+use proptest::prelude::*;
+
+use super::super::policy::{ApiVersion, Metadata, PolicyKind, PolicySpec, RuleSpec};
+use super::super::policy::{Effect, Fact, Subjects, Verb};
+use super::*;
+
+fn some_of(words: &'static [&'static str]) -> impl Strategy<Value = Option<Vec<String>>> {
+    prop::option::of(prop::collection::vec(
+        prop::sample::select(words).prop_map(str::to_owned),
+        1..3,
+    ))
+}
+
+fn any_of(words: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(prop::sample::select(words).prop_map(str::to_owned), 1..3)
+}
+
+const VERBS: &[Verb] = &[
+    Verb::Any,
+    Verb::Get,
+    Verb::List,
+    Verb::Create,
+    Verb::Patch,
+    Verb::Delete,
+    Verb::DeleteCollection,
+];
+
+/// Rules over few words, so that they meet each other and the requests often.
+fn rule(effect: impl Strategy<Value = Effect>) -> impl Strategy<Value = RuleSpec> {
+    (
+        effect,
+        prop::collection::vec(prop::sample::select(VERBS), 1..3),
+        any_of(&["", "apps", "*"]),
+        any_of(&["pods", "secrets", "*"]),
+        some_of(&["", "exec", "*"]),
+        some_of(&["prod", "dev", "p*"]),
+        some_of(&["web", "db", "*b"]),
+        some_of(&["coder", "other", "*"]),
+        prop::option::of(Just(vec![Fact::Privileged, Fact::Secrets])),
+    )
+        .prop_map(
+            |(effect, verbs, groups, resources, subs, namespaces, names, agents, facts)| RuleSpec {
+                name: "rule".to_owned(),
+                effect,
+                reason: Some("because.".to_owned()),
+                subjects: agents.map(|agents| Subjects {
+                    agents: Some(agents),
+                    ..Subjects::default()
+                }),
+                clusters: None,
+                verbs,
+                api_groups: Some(groups),
+                resources: Some(resources),
+                subresources: subs,
+                namespaces,
+                resource_names: names,
+                non_resource_urls: None,
+                facts,
+                hold: None,
+            },
+        )
+}
+
+fn any_effect() -> impl Strategy<Value = Effect> {
+    prop::sample::select(&[Effect::Allow, Effect::Hold, Effect::Deny][..])
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let lines = &[
+        "GET /api/v1/namespaces/prod/pods/web",
+        "GET /api/v1/namespaces/dev/pods/db/exec",
+        "POST /api/v1/namespaces/prod/pods/web/exec",
+        "GET /api/v1/pods",
+        "GET /api/v1/namespaces/prod/secrets",
+        "GET /api/v1/namespaces/dev/secrets/db",
+        "POST /api/v1/namespaces/dev/secrets",
+        "PATCH /api/v1/namespaces/prod/pods/db",
+        "DELETE /api/v1/namespaces/prod/pods",
+        "DELETE /apis/apps/v1/namespaces/dev/deployments/web",
+        "GET /version",
+    ][..];
+    (prop::sample::select(lines), any::<bool>(), any::<bool>()).prop_map(
+        |(line, applies, privileged)| {
+            let mut asked = Asked::new(line);
+            asked.applies = applies && asked.info.verb == "patch";
+            asked.facts.privileged = privileged.then(|| "x".to_owned()).into_iter().collect();
+            asked
+        },
+    )
+}
+
+/// One policy per chunk of rules; rules are named by their number.
+fn compile(rules: &[(usize, RuleSpec)], chunk: usize) -> PolicySet {
+    let policies = rules
+        .chunks(chunk)
+        .enumerate()
+        .map(|(number, rules)| Policy {
+            api_version: ApiVersion::V1alpha1,
+            kind: PolicyKind::Policy,
+            metadata: Metadata {
+                name: format!("p{number}"),
+            },
+            spec: PolicySpec {
+                rules: rules
+                    .iter()
+                    .map(|(number, rule)| RuleSpec {
+                        name: format!("r{number}"),
+                        ..rule.clone()
+                    })
+                    .collect(),
+            },
+        })
+        .collect();
+    PolicySet::compile(policies).unwrap()
+}
+
+fn numbered(rules: &[RuleSpec]) -> Vec<(usize, RuleSpec)> {
+    rules.iter().cloned().enumerate().collect()
+}
+
+fn strictness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Allow => 0,
+        Verdict::Hold => 1,
+        Verdict::Deny | Verdict::DefaultDeny => 2,
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_deny_or_hold_can_only_take_away(
+        rules in prop::collection::vec(rule(any_effect()), 0..6),
+        guard in rule(prop::sample::select(&[Effect::Hold, Effect::Deny][..])),
+        asked in asked(),
+    ) {
+        let before = compile(&numbered(&rules), 9);
+        let mut more = rules;
+        let denies = guard.effect == Effect::Deny;
+        more.push(guard);
+        let after = compile(&numbered(&more), 9);
+        let (before, after) = (asked.judge(&before).verdict, asked.judge(&after).verdict);
+        if denies {
+            prop_assert!(strictness(after) >= strictness(before));
+        } else {
+            // A hold makes a path to a yes where there was none, by way of a human.
+            prop_assert!(after != Verdict::Allow || before == Verdict::Allow);
+        }
+    }
+
+    #[test]
+    fn an_allow_never_overrides_a_deny_or_hold(
+        rules in prop::collection::vec(rule(any_effect()), 0..6),
+        allow in rule(Just(Effect::Allow)),
+        asked in asked(),
+    ) {
+        let set = compile(&numbered(&rules), 9);
+        let before = asked.judge(&set);
+        let mut more = rules;
+        more.push(allow);
+        let set = compile(&numbered(&more), 9);
+        let after = asked.judge(&set);
+        if matches!(before.verdict, Verdict::Deny | Verdict::Hold) {
+            prop_assert_eq!((before.verdict, before.rule), (after.verdict, after.rule));
+        }
+    }
+
+    #[test]
+    fn the_order_of_rules_and_files_means_nothing(
+        (rules, shuffled) in prop::collection::vec(rule(any_effect()), 1..8)
+            .prop_map(|rules| numbered(&rules))
+            .prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle())),
+        asked in asked(),
+    ) {
+        let one = compile(&rules, 99);
+        let other = compile(&shuffled, 99);
+        prop_assert_eq!(asked.judge(&one), asked.judge(&other));
+        prop_assert_eq!(one.digest(), other.digest());
+        // The verdict does not depend on how the rules are spread over files either.
+        let spread = compile(&shuffled, 2);
+        prop_assert_eq!(asked.judge(&one).verdict, asked.judge(&spread).verdict);
+    }
+
+    #[test]
+    fn what_is_allowed_is_covered_by_an_allow_rule_alone(
+        rules in prop::collection::vec(rule(any_effect()), 0..6),
+        asked in asked(),
+    ) {
+        let set = compile(&numbered(&rules), 9);
+        if asked.judge(&set).verdict == Verdict::Allow {
+            let allows: Vec<_> = rules.into_iter().filter(|r| r.effect == Effect::Allow).collect();
+            let set = compile(&numbered(&allows), 9);
+            prop_assert_eq!(asked.judge(&set).verdict, Verdict::Allow);
+        } else {
+            let guards: Vec<_> = rules.into_iter().filter(|r| r.effect != Effect::Allow).collect();
+            let set = compile(&numbered(&guards), 9);
+            prop_assert_ne!(asked.judge(&set).verdict, Verdict::Allow);
+        }
+    }
+}
