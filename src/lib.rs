@@ -6,6 +6,7 @@
 //! `Arrival → Caller → Ask → Permit → Written<Permit> → Response → Masked`.
 
 
+pub mod approve;
 pub mod decide;
 pub mod identify;
 pub mod parse;
@@ -14,3 +15,5 @@ pub mod refusal;
 
 pub mod config;
 pub mod demo;
+pub mod review;
+pub mod store;
