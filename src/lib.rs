@@ -10,6 +10,7 @@ pub mod approve;
 pub mod decide;
 pub mod identify;
 pub mod parse;
+pub mod record;
 
 pub mod refusal;
 
