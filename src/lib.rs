@@ -9,6 +9,7 @@
 pub mod approve;
 pub mod decide;
 pub mod identify;
+pub mod mask;
 pub mod parse;
 pub mod record;
 
