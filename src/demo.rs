@@ -5,3 +5,6 @@
 //! step of the walk imports it, and nothing in it may guard a production cluster.
 
 pub mod issuer;
+pub mod kubernetes;
+pub mod scene;
+pub mod story;

@@ -1,0 +1,305 @@
+//! ① Socket → [`Arrival`]: TLS, HTTP/1.1 and HTTP/2, limits and deadlines.
+//!
+//! This room knows nothing of tokens or Kubernetes. It guarantees to the rooms after it
+//! that a request head was complete, within the limits and in time, and to the client that a
+//! shutdown lets running requests end. What it writes to the agents' door is [`Masked`]
+//! and nothing else: the body type of an answer says so.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::refusal::Refusal;
+
+/// What a stranger may cost before they are known.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections per door; further ones wait in the kernel's backlog.
+    pub connections: usize,
+    /// Bytes of one request head (request line and header fields together).
+    pub head_bytes: usize,
+    /// Header fields of one request.
+    pub headers: usize,
+    /// Streams that one HTTP/2 connection may have open.
+    pub streams: u32,
+    /// Time for the TLS handshake.
+    pub handshake: Duration,
+    /// Time in which a complete request head must arrive on a connection that carries no
+    /// request: this ends idle connections and slow heads alike.
+    pub idle: Duration,
+    /// Time in which a request's body must arrive.
+    pub body: Duration,
+    /// Time that running requests get to end once a shutdown has begun.
+    pub drain: Duration,
+}
+
+/// A complete request head, and a body that has not been read yet.
+#[derive(Debug)]
+pub struct Arrival {
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    body_deadline: Duration,
+}
+
+impl Arrival {
+    /// The client's address: of the TCP connection, never of a header.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+    /// The HTTP method.
+    pub fn method(&self) -> &Method {
+        self.request.method()
+    }
+    /// The request target.
+    pub fn uri(&self) -> &Uri {
+        self.request.uri()
+    }
+    /// The header fields as they came.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// The request itself, for a door whose rooms read it their own way.
+    pub fn into_request(self) -> Request<Incoming> {
+        self.request
+    }
+
+    /// Reads the body, at most `limit` bytes and within the deadline.
+    ///
+    /// # Errors
+    /// [`Refusal::BodyTooLarge`], [`Refusal::BodyTimeout`], or [`Refusal::Malformed`] for a
+    /// body that breaks off.
+    pub async fn body(self, limit: usize) -> Result<Bytes, Refusal> {
+        let announced = self.request.body().size_hint().lower();
+        if announced > limit as u64 {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        timeout(self.body_deadline, collect(self.request.into_body(), limit))
+            .await
+            .map_err(|_| Refusal::BodyTimeout)?
+    }
+}
+
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::Malformed {
+            what: "the body breaks off before its end; send the request again".to_owned(),
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue; // trailers carry nothing for us
+        };
+        if first.len() + rest.len() + data.len() > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() {
+        first
+    } else {
+        rest.freeze()
+    })
+}
+
+/// Serves one door until `stop` turns true, then lets running requests end.
+///
+/// `answer` gets every request that arrives whole; its future is dropped when the client
+/// hangs up.
+pub async fn serve<F, Fut, B>(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+    answer: F,
+) where
+    F: Fn(Arrival) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B::Data: Send,
+{
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let http = Arc::new(protocol(&limits));
+    loop {
+        let slot = tokio::select! {
+            slot = slots.clone().acquire_owned() => slot,
+            () = told(&mut stop) => break,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => (stream, peer),
+                Err(error) => {
+                    refused_by_kernel(&error).await;
+                    continue;
+                }
+            },
+            () = told(&mut stop) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let (tls, http, limits, stop, answer) = (
+            tls.clone(),
+            http.clone(),
+            limits.clone(),
+            stop.clone(),
+            answer.clone(),
+        );
+        connections.spawn(async move {
+            connection(stream.0, stream.1, tls, &http, &limits, stop, answer).await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    let drained = timeout(limits.drain, async {
+        while connections.join_next().await.is_some() {}
+    });
+    if drained.await.is_err() {
+        tracing::warn!(
+            open = connections.len(),
+            "drain deadline reached; closing connections"
+        );
+        connections.shutdown().await;
+    }
+}
+
+async fn connection<F, Fut, B>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: TlsAcceptor,
+    http: &auto::Builder<TokioExecutor>,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+    answer: F,
+) where
+    F: Fn(Arrival) -> Fut,
+    Fut: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B::Data: Send,
+{
+    let _ = stream.set_nodelay(true);
+    let stream = match timeout(limits.handshake, tls.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+    };
+    let body_deadline = limits.body;
+    let service = service_fn(move |request| {
+        let arrived = Arrival {
+            request,
+            peer,
+            body_deadline,
+        };
+        let answered = answer(arrived);
+        async { Ok::<_, std::convert::Infallible>(answered.await) }
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended early");
+    }
+}
+
+fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_buf_size(limits.head_bytes.max(8192))
+        .max_headers(limits.headers);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(256)
+        .keep_alive_interval(limits.idle / 2)
+        .keep_alive_timeout(limits.idle / 2);
+    http
+}
+
+/// Waits until `stop` turns true, or whoever could turn it is gone.
+pub async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// An `accept` that failed: the process may be out of descriptors, which passes.
+async fn refused_by_kernel(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+/// A TLS acceptor for a certificate chain and its key, both PEM; ALPN offers `h2` and
+/// `http/1.1`; TLS 1.3 and 1.2.
+///
+/// # Errors
+/// A sentence that names the file and what is wrong with it.
+pub fn tls_acceptor(
+    certificate: &std::path::Path,
+    key: &std::path::Path,
+) -> Result<TlsAcceptor, String> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| {
+            format!(
+                "{}: cannot read certificates: {error}",
+                certificate.display()
+            )
+        })?;
+    if chain.is_empty() {
+        return Err(format!(
+            "{}: holds no PEM certificate",
+            certificate.display()
+        ));
+    }
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| format!("{}: cannot read a private key: {error}", key.display()))?;
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .map_err(|error| error.to_string())?
+    .with_no_client_auth()
+    .with_single_cert(chain, private)
+    .map_err(|error| {
+        format!(
+            "{} and {} do not fit together: {error}",
+            certificate.display(),
+            key.display()
+        )
+    })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.send_half_rtt_data = false;
+    config.max_early_data_size = 0;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

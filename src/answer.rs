@@ -1,0 +1,351 @@
+//! ⑨ Masked → socket: the only body that the agents' door writes.
+//!
+//! A short answer is masked whole before its first byte goes out, so that one that cannot be
+//! masked becomes a clean refusal. A long one or a watch flows through the masker frame by
+//! frame; if it breaks or cannot be masked on the way, the connection is cut, since half an
+//! answer must not look like a whole one. Either way the record is sealed before the
+//! last byte leaves.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use crate::mask::{Masked, Masker, Plan};
+use crate::record::entry::Ended;
+use crate::record::{Durable, Record};
+use crate::refusal::Refusal;
+
+/// Answers up to this many bytes are masked whole before the first byte goes out.
+const WHOLE: usize = 64 * 1024;
+
+/// Header fields of the cluster's response that reach the agent.
+const PASSED: [HeaderName; 4] = [
+    CONTENT_TYPE,
+    RETRY_AFTER,
+    http::header::WARNING,
+    http::header::CACHE_CONTROL,
+];
+
+/// The gate's record id, which is also the cluster's audit id.
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// A response whose body is on its way through the masker.
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    content: Content,
+}
+
+enum Content {
+    Whole(Masked, Masker),
+    Flowing {
+        first: Masked,
+        upstream: Incoming,
+        masker: Masker,
+    },
+}
+
+/// The body of an answer.
+pub struct AnswerBody(State);
+
+enum State {
+    Whole(Masked),
+    Flowing {
+        first: Masked,
+        upstream: Incoming,
+        masker: Masker,
+        record: Box<Record>,
+    },
+    Ended,
+}
+
+/// Reads as much of a response as decides whether it is short, masking as it goes.
+///
+/// # Errors
+/// [`Refusal::Unmaskable`], or [`Refusal::UpstreamUnreachable`] when it breaks off.
+pub async fn masked(
+    plan: &Plan,
+    cluster: &str,
+    response: Response<Incoming>,
+) -> Result<Answer, Refusal> {
+    let (parts, mut upstream) = response.into_parts();
+    let text = |name| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let mut masker = Masker::new(
+        plan,
+        parts.status.as_u16(),
+        text(CONTENT_TYPE),
+        text(http::header::CONTENT_ENCODING),
+    )?;
+    let mut headers = HeaderMap::with_capacity(8);
+    for name in PASSED {
+        for value in parts.headers.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
+    }
+    if let Some(content_type) = masker.content_type().and_then(|text| text.parse().ok()) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    let mut first = Masked::default();
+    let mut read = 0;
+    loop {
+        if plan.is_watch() || read > WHOLE {
+            let content = Content::Flowing {
+                first,
+                upstream,
+                masker,
+            };
+            return Ok(Answer {
+                status: parts.status,
+                headers,
+                content,
+            });
+        }
+        let Some(frame) = upstream.frame().await else {
+            break;
+        };
+        let frame = frame.map_err(|error| broken(cluster, &error))?;
+        if let Ok(data) = frame.into_data() {
+            read += data.len();
+            first = first.followed_by(masker.feed(data)?);
+        }
+    }
+    first = first.followed_by(masker.finish()?);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(first.remaining()));
+    Ok(Answer {
+        status: parts.status,
+        headers,
+        content: Content::Whole(first, masker),
+    })
+}
+
+impl Answer {
+    /// The response for the socket: only with proof that the intent is durable, and with the
+    /// record, which is sealed with the last byte.
+    pub fn released(mut self, mut record: Record, _: Durable) -> Response<AnswerBody> {
+        record.answered(self.status.as_u16());
+        let id = record.id();
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            self.headers.insert(AUDIT_ID, id);
+        }
+        let state = match self.content {
+            Content::Whole(masked, masker) => {
+                record.sent(masked.as_bytes());
+                note(&mut record, &masker);
+                if let Err(refusal) = record.seal(Ended::Complete) {
+                    return refusal_response(&refusal, &id.to_string());
+                }
+                State::Whole(masked)
+            }
+            Content::Flowing {
+                first,
+                upstream,
+                masker,
+            } => {
+                record.sent(first.as_bytes());
+                State::Flowing {
+                    first,
+                    upstream,
+                    masker,
+                    record: Box::new(record),
+                }
+            }
+        };
+        let mut response = Response::new(AnswerBody(state));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// The refusal as an answer, and as the end of its record.
+pub fn refused(mut record: Record, refusal: &Refusal) -> Response<AnswerBody> {
+    let id = record.id().to_string();
+    record.refused(
+        refusal.code().as_u16(),
+        &refusal.sentence(),
+        refusal.inside(),
+    );
+    let ended = match refusal {
+        Refusal::UpstreamUnreachable { .. }
+        | Refusal::UpstreamTimeout { .. }
+        | Refusal::UpstreamCredential { .. } => Ended::UpstreamFailed,
+        _ => Ended::Refused,
+    };
+    if let Err(error) = record.seal(ended) {
+        // A "no" needs no record to be a "no".
+        tracing::error!(record = %id, inside = error.inside(), "a refusal could not be recorded");
+    }
+    refusal_response(refusal, &id)
+}
+
+/// A refusal whose record is sealed, or never was opened.
+pub fn refusal_response(refusal: &Refusal, id: &str) -> Response<AnswerBody> {
+    if let Some(inside) = refusal.inside() {
+        tracing::warn!(record = %id, reason = refusal.reason(), inside, "refused");
+    }
+    let body = Masked::of_gate(refusal.status_document(id).into());
+    let mut response = Response::new(AnswerBody(State::Whole(body)));
+    *response.status_mut() = refusal.code();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = refusal.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refusal.code() == StatusCode::UNAUTHORIZED {
+        headers.insert(
+            http::header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer"),
+        );
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(AUDIT_ID, id);
+    }
+    response
+}
+
+fn note(record: &mut Record, masker: &Masker) {
+    for count in masker.summary().counts() {
+        record.masked(&format!("{} {}", count.rule, count.path), count.values);
+    }
+}
+
+fn broken(cluster: &str, error: &hyper::Error) -> Refusal {
+    Refusal::UpstreamUnreachable {
+        cluster: cluster.to_owned(),
+        inside: format!("the answer broke off: {error}"),
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Masked;
+    type Error = Refusal;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Masked>, Refusal>>> {
+        match std::mem::replace(&mut self.0, State::Ended) {
+            State::Ended => Poll::Ready(None),
+            State::Whole(masked) if !masked.has_remaining() => Poll::Ready(None),
+            State::Whole(masked) => Poll::Ready(Some(Ok(Frame::data(masked)))),
+            State::Flowing {
+                first,
+                upstream,
+                masker,
+                record,
+            } if first.has_remaining() => {
+                let first_frame = Frame::data(first);
+                self.0 = State::Flowing {
+                    first: Masked::default(),
+                    upstream,
+                    masker,
+                    record,
+                };
+                Poll::Ready(Some(Ok(first_frame)))
+            }
+            State::Flowing {
+                first,
+                mut upstream,
+                mut masker,
+                mut record,
+            } => {
+                let step = flow(cx, &mut upstream, &mut masker, &mut record);
+                match step {
+                    Poll::Pending | Poll::Ready(Some(Ok(_))) => {
+                        self.0 = State::Flowing {
+                            first,
+                            upstream,
+                            masker,
+                            record,
+                        };
+                    }
+                    Poll::Ready(None) => {
+                        note(&mut record, &masker);
+                        if let Err(refusal) = record.seal(Ended::Complete) {
+                            return Poll::Ready(Some(Err(refusal)));
+                        }
+                    }
+                    Poll::Ready(Some(Err(ref refusal))) => {
+                        note(&mut record, &masker);
+                        cut(*record, refusal);
+                    }
+                }
+                step
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            State::Ended => true,
+            State::Whole(masked) => !masked.has_remaining(),
+            State::Flowing { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            State::Ended => SizeHint::with_exact(0),
+            State::Whole(masked) => SizeHint::with_exact(masked.remaining() as u64),
+            State::Flowing { .. } => SizeHint::default(),
+        }
+    }
+}
+
+/// One step of a flowing answer: the next masked frame, or the end once the masker has seen
+/// a whole document.
+fn flow(
+    cx: &mut Context<'_>,
+    upstream: &mut Incoming,
+    masker: &mut Masker,
+    record: &mut Record,
+) -> Poll<Option<Result<Frame<Masked>, Refusal>>> {
+    loop {
+        let masked = match ready!(Pin::new(&mut *upstream).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => masker.feed(data),
+                Err(_) => continue, // trailers
+            },
+            Some(Err(error)) => Err(broken("upstream", &error)),
+            None => match masker.finish() {
+                Ok(masked) if !masked.has_remaining() => return Poll::Ready(None),
+                finished => finished,
+            },
+        };
+        match masked {
+            Ok(masked) if !masked.has_remaining() => {}
+            Ok(masked) => {
+                record.sent(masked.as_bytes());
+                return Poll::Ready(Some(Ok(Frame::data(masked))));
+            }
+            Err(refusal) => return Poll::Ready(Some(Err(refusal))),
+        }
+    }
+}
+
+/// An answer that cannot go on: the client sees a connection that breaks off.
+fn cut(mut record: Record, refusal: &Refusal) {
+    let ended = match refusal {
+        Refusal::UpstreamUnreachable { .. } => Ended::UpstreamFailed,
+        _ => Ended::Refused,
+    };
+    let inside = refusal.inside().unwrap_or_default();
+    tracing::warn!(record = %record.id(), reason = refusal.reason(), inside, "an answer was cut");
+    record.failed(inside);
+    if let Err(error) = record.seal(ended) {
+        tracing::error!(
+            inside = error.inside(),
+            "the end of a cut answer could not be recorded"
+        );
+    }
+}

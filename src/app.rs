@@ -1,0 +1,417 @@
+//! `build(Config)` → [`Bound`] (addresses known) → `run()`. Owns the start, the shutdown and
+//! what runs beside requests: the index, the sweep of old holds, the probes of readiness.
+//!
+//! A cluster or an identity provider that cannot be reached is no reason not to start: the
+//! gate says so at `/readyz`, refuses what it must, and recovers by itself.
+
+mod indexer;
+mod operators;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::Request;
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::accept::{self, told};
+use crate::approve::{self, Holds};
+use crate::config::{Config, Connection, Kubeconfig, ReadDurability, Tls};
+use crate::console::{self, Console};
+use crate::forward::{Deadlines, Upstream};
+use crate::identify::{Identifier, Options};
+use crate::journey::{Gate, journey};
+use crate::metrics::Metrics;
+use crate::record::entry::System;
+use crate::record::{Blobs, Ledger, LedgerError, Recorder, Settings};
+use crate::store::Store;
+
+pub use operators::Readiness;
+
+/// The ledger's name, which is also its key's name, for ever.
+const LEDGER: &str = "gateward.dev/ledger";
+
+/// How long ended holds stay listed.
+const KEEP_HOLDS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Why the gate does not start. Each message says what and where.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A door's address cannot be had.
+    #[error(
+        "the {door} cannot listen on {address}: {error}; is another process there? choose another address in spec.doors"
+    )]
+    Listen {
+        /// Which door.
+        door: &'static str,
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A directory, key or certificate cannot be used.
+    #[error("{0}")]
+    Files(String),
+    /// An identity configuration cannot be used.
+    #[error("{0}")]
+    Identity(String),
+    /// The ledger cannot be opened, or does not verify.
+    #[error("the ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The store of holds and index cannot be opened.
+    #[error("the store: {0}")]
+    Store(#[from] crate::store::StoreError),
+    /// A cluster's kubeconfig cannot be used.
+    #[error("{0}")]
+    Cluster(#[from] crate::forward::UpstreamError),
+}
+
+/// A gate whose sockets are open but not served yet.
+pub struct Bound {
+    agents: Door,
+    humans: Door,
+    operators: TcpListener,
+    limits: accept::Limits,
+    gate: Arc<Gate>,
+    console: Arc<Console>,
+}
+
+struct Door {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    address: SocketAddr,
+}
+
+/// Opens everything that the configuration names, and binds the three doors.
+///
+/// # Errors
+/// [`StartError`]; nothing keeps running then.
+pub async fn build(config: Config) -> Result<Bound, StartError> {
+    let data = config.data_directory.clone();
+    directory(&data)?;
+    let token_key = token_key(&data.join("token-id.key"))?;
+    let agents = Door::open(
+        "agents' door",
+        config.doors.agents.listen,
+        &config.doors.agents.tls,
+    )
+    .await?;
+    let humans = Door::open(
+        "humans' door",
+        config.doors.humans.listen,
+        &config.doors.humans.tls,
+    )
+    .await?;
+    let operators = listen("operators' listener", config.doors.operators.listen).await?;
+
+    let recorder = recorder(&data, config.record.reads).await?;
+    let store = Store::open(&data.join("gateward.db"))?;
+    let options = |allowed: &[String]| Options {
+        allowed_system_names: allowed.to_vec(),
+        ..Options::new(token_key)
+    };
+    let identifier = Identifier::new(
+        &config.agents.authentication,
+        options(&config.agents.allowed_system_names),
+    )
+    .map_err(|error| StartError::Identity(format!("spec.identity.agents: {error}")))?;
+    let people = Identifier::new(
+        &config.humans.authentication,
+        options(&config.humans.allowed_system_names),
+    )
+    .map_err(|error| StartError::Identity(format!("spec.identity.humans: {error}")))?;
+    let waiting = approve::Limits {
+        pending_per_agent: config.holds.max_per_agent as usize,
+        ..approve::Limits::default()
+    };
+    let gate = Arc::new(Gate {
+        identifier,
+        upstreams: upstreams(&config).await?,
+        policy: ArcSwap::new(config.policy.clone()),
+        holds: Holds::new(store.clone(), waiting),
+        approver_groups: config.humans.approver_groups.clone(),
+        recorder,
+        metrics: Metrics::default(),
+        body_limit: config.limits.max_body_bytes as usize,
+        short_wait: config.holds.short_wait.duration(),
+        retry_after: u32::try_from(config.holds.retry_after.duration().as_secs()).unwrap_or(15),
+    });
+    let console = Arc::new(Console {
+        people,
+        gate: gate.clone(),
+        store,
+        auditors: config.humans.auditor_groups.iter().cloned().collect(),
+    });
+    let limits = limits(&config.limits);
+    Ok(Bound {
+        agents,
+        humans,
+        operators,
+        limits,
+        gate,
+        console,
+    })
+}
+
+impl Bound {
+    /// Where agents connect.
+    pub fn agents(&self) -> SocketAddr {
+        self.agents.address
+    }
+    /// Where humans connect.
+    pub fn humans(&self) -> SocketAddr {
+        self.humans.address
+    }
+    /// Where health and metrics are.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn operators(&self) -> std::io::Result<SocketAddr> {
+        self.operators.local_addr()
+    }
+    /// Whether everything that the gate needs can be reached; probes once, now.
+    pub async fn probe(&self) -> Readiness {
+        operators::probe(&self.gate, &self.console).await
+    }
+
+    /// Serves until `stop` turns true, then drains and closes the ledger.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let Self {
+            agents,
+            humans,
+            operators,
+            limits,
+            gate,
+            console,
+        } = self;
+        let ledger = gate.recorder.ledger().clone();
+        note(
+            &gate,
+            System::Started {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+        );
+        note(
+            &gate,
+            System::PolicyLoaded {
+                digest: gate.policy.load().digest().to_owned(),
+            },
+        );
+        let beside = [
+            tokio::spawn(until(stop.clone(), sweep(gate.holds.clone()))),
+            tokio::spawn(until(
+                stop.clone(),
+                keep_warm(gate.clone(), console.clone()),
+            )),
+            tokio::spawn(operators::serve(
+                operators,
+                gate.clone(),
+                console.clone(),
+                stop.clone(),
+            )),
+        ];
+        let (done, over) = watch::channel(false);
+        let index = tokio::spawn(indexer::follow(ledger.clone(), console.store.clone(), over));
+
+        let at_agents = {
+            let gate = gate.clone();
+            move |arrival| journey(gate.clone(), arrival)
+        };
+        let router = console::router(console.clone());
+        let at_humans = move |arrival: accept::Arrival| {
+            let router = router.clone();
+            async move {
+                let request: Request<axum::body::Body> =
+                    arrival.into_request().map(axum::body::Body::new);
+                match router.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        };
+        tokio::join!(
+            accept::serve(
+                agents.listener,
+                agents.tls,
+                limits.clone(),
+                stop.clone(),
+                at_agents
+            ),
+            accept::serve(humans.listener, humans.tls, limits, stop, at_humans),
+        );
+        for task in beside {
+            let _ = task.await;
+        }
+        note(&gate, System::Stopped);
+        let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
+        if let Ok(Err(error)) = closed {
+            tracing::error!(%error, "the ledger was not closed in order");
+        }
+        let _ = done.send(true);
+        let _ = index.await;
+    }
+}
+
+fn note(gate: &Gate, event: System) {
+    if let Err(error) = gate.recorder.system(event) {
+        tracing::error!(%error, "the ledger cannot be written");
+    }
+}
+
+/// Opens the ledger and gives every intent that a crash left open its outcome.
+async fn recorder(data: &Path, reads: ReadDurability) -> Result<Recorder, StartError> {
+    let data = data.to_owned();
+    let opened = tokio::task::spawn_blocking(move || {
+        let ledger = Ledger::open(&data.join("ledger"), &data.join("ledger.key"), LEDGER)?;
+        let blobs = Blobs::open(&data.join("blobs")).map_err(|error| {
+            StartError::Files(format!("{}: {error}", data.join("blobs").display()))
+        })?;
+        let settings = Settings {
+            durable_reads: reads == ReadDurability::DurableBeforeForward,
+            ..Settings::default()
+        };
+        let recorder = Recorder::new(ledger, blobs, settings, Timestamp::now);
+        let unknown = recorder.recover()?;
+        if unknown > 0 {
+            tracing::warn!(
+                unknown,
+                "requests were under way when the gate ended last time; marked unknown"
+            );
+        }
+        Ok(recorder)
+    });
+    opened
+        .await
+        .unwrap_or_else(|error| Err(StartError::Files(error.to_string())))
+}
+
+impl Door {
+    async fn open(name: &'static str, address: SocketAddr, tls: &Tls) -> Result<Self, StartError> {
+        let tls = accept::tls_acceptor(&tls.certificate_file, &tls.key_file)
+            .map_err(StartError::Files)?;
+        let listener = listen(name, address).await?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen {
+            door: name,
+            address,
+            error,
+        })?;
+        Ok(Self {
+            listener,
+            tls,
+            address,
+        })
+    }
+}
+
+async fn listen(door: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen {
+            door,
+            address,
+            error,
+        })
+}
+
+async fn upstreams(config: &Config) -> Result<BTreeMap<Arc<str>, Upstream>, StartError> {
+    let deadlines = Deadlines {
+        connect: config.limits.upstream_connect_timeout.duration(),
+        response: config.limits.upstream_response_timeout.duration(),
+    };
+    let mut upstreams = BTreeMap::new();
+    for cluster in &config.clusters {
+        let upstream = match &cluster.connection {
+            Connection::Kubeconfig(Kubeconfig { file, context }) => {
+                Upstream::from_kubeconfig(&cluster.name, file, context.as_deref(), deadlines)
+                    .await?
+            }
+            Connection::InCluster => Upstream::in_cluster(&cluster.name, deadlines)?,
+        };
+        upstreams.insert(cluster.name.clone(), upstream);
+    }
+    Ok(upstreams)
+}
+
+fn limits(limits: &crate::config::Limits) -> accept::Limits {
+    accept::Limits {
+        connections: limits.max_connections as usize,
+        head_bytes: limits.max_header_bytes as usize,
+        headers: 100,
+        streams: limits.max_streams_per_connection,
+        handshake: limits.handshake_timeout.duration(),
+        idle: limits.idle_timeout.duration(),
+        body: limits.body_timeout.duration(),
+        drain: limits.shutdown_grace.duration(),
+    }
+}
+
+/// Only the gate's own user may look into its data.
+fn directory(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| {
+            StartError::Files(format!("spec.dataDirectory {}: {error}", path.display()))
+        })
+}
+
+/// The key under which records name tokens; made on the first start.
+fn token_key(path: &PathBuf) -> Result<[u8; 32], StartError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed =
+        |error: &dyn std::fmt::Display| StartError::Files(format!("{}: {error}", path.display()));
+    if let Ok(bytes) = std::fs::read(path) {
+        return bytes
+            .try_into()
+            .map_err(|_| failed(&"is not 32 bytes long"));
+    }
+    let mut key = [0; 32];
+    aws_lc_rs::rand::fill(&mut key).map_err(|error| failed(&error))?;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
+        .map_err(|error| failed(&error))?;
+    Ok(key)
+}
+
+async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = told(&mut stop) => {}
+    }
+}
+
+/// Lists show overdue holds as expired; ended ones are forgotten once the ledger alone
+/// needs to know them.
+async fn sweep(holds: Holds) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let now = Timestamp::now();
+        if let Err(error) = holds.expire(now).await {
+            tracing::warn!(%error, "old holds were not swept");
+        }
+        let Ok(before) = now.checked_sub(KEEP_HOLDS) else {
+            continue;
+        };
+        if let Err(error) = holds.prune(before).await {
+            tracing::warn!(%error, "ended holds were not pruned");
+        }
+    }
+}
+
+async fn keep_warm(gate: Arc<Gate>, console: Arc<Console>) {
+    tokio::join!(gate.identifier.keep_warm(), console.people.keep_warm());
+}

@@ -1,0 +1,8 @@
+//! Arguments in, exit code out.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    gateward::cli::run()
+}

@@ -1,0 +1,89 @@
+//! Counters for operators, in OpenMetrics text. No label ever holds what a stranger chose.
+
+use std::fmt::Write;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What the gate counts while it works.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    answers: Family<Answered, Counter>,
+    ledger_healthy: Gauge,
+    ledger_entries: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    code: u16,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("gateward");
+        let (answers, ledger_healthy, ledger_entries) = Default::default();
+        registry.register(
+            "answers",
+            "Answers at the agents' door by status code",
+            Family::clone(&answers),
+        );
+        registry.register(
+            "ledger_healthy",
+            "1 while the ledger can be written",
+            Gauge::clone(&ledger_healthy),
+        );
+        registry.register(
+            "ledger_entries",
+            "Entries in the ledger",
+            Gauge::clone(&ledger_entries),
+        );
+        Self {
+            registry,
+            answers,
+            ledger_healthy,
+            ledger_entries,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts one answer.
+    pub fn answered(&self, code: u16) {
+        self.answers.get_or_create(&Answered { code }).inc();
+    }
+
+    /// Everything, as OpenMetrics text.
+    pub fn text(&self, ledger_healthy: bool, ledger_entries: u64) -> String {
+        self.ledger_healthy.set(i64::from(ledger_healthy));
+        self.ledger_entries
+            .set(i64::try_from(ledger_entries).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        if let Err(error) = encode(&mut text, &self.registry) {
+            let _ = write!(text, "# {error}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    #[test]
+    fn answers_are_counted_by_code() {
+        let metrics = Metrics::default();
+        metrics.answered(403);
+        metrics.answered(403);
+        let text = metrics.text(true, 7);
+        assert!(
+            text.contains("gateward_answers_total{code=\"403\"} 2"),
+            "{text}"
+        );
+        assert!(text.contains("gateward_ledger_entries 7"), "{text}");
+    }
+}
