@@ -1,0 +1,21 @@
+//! The integration tests: one binary, so that one control plane serves them all.
+//!
+//! `harness` brings up what is real (etcd, kube-apiserver, kubectl, a kwok node, an OIDC
+//! issuer over TLS, the gate); each other file is about one room or one promise.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test stops loudly"
+)]
+
+mod bad_input;
+mod demo;
+mod harness;
+mod journey;
+mod threats;
+mod tidy;
