@@ -1,0 +1,1 @@
+//! Attacks that hide one request in another: whatever two parsers could cut differently.

@@ -1,0 +1,1 @@
+//! Attacks by what a request asks for: its query, its body, its hold, its door.

@@ -1,0 +1,1 @@
+//! Attacks by what stands around a request: its header fields, its path, its upgrade.
