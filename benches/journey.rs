@@ -213,12 +213,14 @@ async fn token(issuer: &DevIssuer) -> String {
     issuer.mint(&claims).unwrap()
 }
 
-type Pool = Client<
-    hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>,
-    Full<Bytes>,
->;
+type Pool<B> =
+    Client<hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>, B>;
 
-fn client(dir: &Path) -> Pool {
+fn client<B>(dir: &Path) -> Pool<B>
+where
+    B: hyper::body::Body + Send,
+    B::Data: Send,
+{
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     roots
@@ -241,7 +243,7 @@ fn client(dir: &Path) -> Pool {
     Client::builder(TokioExecutor::new()).build(connector)
 }
 
-async fn get(client: &Pool, url: &str, token: &str) -> usize {
+async fn get(client: &Pool<Full<Bytes>>, url: &str, token: &str) -> usize {
     let request = Request::get(url)
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .header(header::ACCEPT, "application/json")
@@ -254,7 +256,7 @@ async fn get(client: &Pool, url: &str, token: &str) -> usize {
     body.len()
 }
 
-async fn load(client: &Pool, url: &str, token: &str, requests: usize) {
+async fn load(client: &Pool<Full<Bytes>>, url: &str, token: &str, requests: usize) {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..CONNECTIONS {
         let (client, url, token) = (client.clone(), url.to_owned(), token.to_owned());
@@ -270,7 +272,7 @@ async fn load(client: &Pool, url: &str, token: &str, requests: usize) {
 }
 
 /// Microseconds of CPU time per request of process `pid`.
-async fn measure(client: &Pool, url: &str, token: &str, pid: u32) -> f64 {
+async fn measure(client: &Pool<Full<Bytes>>, url: &str, token: &str, pid: u32) -> f64 {
     let (before, started) = (cpu(pid), Instant::now());
     load(client, url, token, REQUESTS).await;
     let used = cpu(pid) - before;
@@ -338,7 +340,7 @@ async fn proxy(dir: &Path, upstream: &str) {
         "localhost:{}",
         upstream.parse::<SocketAddr>().unwrap().port()
     );
-    let client = client_of_incoming(dir);
+    let client = client(dir);
     serve(dir, move |mut request: Request<Incoming>| {
         let path = request.uri().path_and_query().unwrap().clone();
         *request.uri_mut() = http::Uri::builder()
@@ -352,34 +354,6 @@ async fn proxy(dir: &Path, upstream: &str) {
         async move { sent.await.unwrap() }
     })
     .await;
-}
-
-fn client_of_incoming(
-    dir: &Path,
-) -> Client<
-    hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>,
-    Incoming,
-> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(dir.join("cert.pem")).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut http = hyper_util::client::legacy::connect::HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_only()
-        .enable_http1()
-        .wrap_connector(http);
-    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 async fn serve<F, Fut, B>(dir: &Path, answer: F)
