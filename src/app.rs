@@ -4,6 +4,8 @@
 //! A cluster or an identity provider that cannot be reached is no reason not to start: the
 //! gate says so at `/readyz`, refuses what it must, and recovers by itself.
 
+mod beside;
+mod door;
 mod indexer;
 mod operators;
 
@@ -11,19 +13,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::Request;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use crate::accept::{self, told};
+use crate::accept;
 use crate::approve::{self, Holds};
-use crate::config::{Config, Connection, Kubeconfig, ReadDurability, Tls};
+use crate::config::{Config, Connection, Kubeconfig, ReadDurability};
 use crate::console::{self, Console};
 use crate::forward::{Deadlines, Upstream};
 use crate::identify::{Identifier, Options};
@@ -33,13 +33,12 @@ use crate::record::entry::System;
 use crate::record::{Blobs, Ledger, LedgerError, Recorder, Settings};
 use crate::store::Store;
 
+use door::{Door, listen};
+
 pub use operators::Readiness;
 
 /// The ledger's name, which is also its key's name, for ever.
 const LEDGER: &str = "gateward.dev/ledger";
-
-/// How long ended holds stay listed.
-const KEEP_HOLDS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Why the gate does not start. Each message says what and where.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +80,6 @@ pub struct Bound {
     limits: accept::Limits,
     gate: Arc<Gate>,
     console: Arc<Console>,
-}
-
-struct Door {
-    listener: TcpListener,
-    tls: TlsAcceptor,
-    address: SocketAddr,
 }
 
 /// Opens everything that the configuration names, and binds the three doors.
@@ -192,23 +185,13 @@ impl Bound {
             console,
         } = self;
         let ledger = gate.recorder.ledger().clone();
-        note(
-            &gate,
-            System::Started {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
-        );
-        note(
-            &gate,
-            System::PolicyLoaded {
-                digest: gate.policy.load().digest().to_owned(),
-            },
-        );
+        note_start(&gate);
         let beside = [
-            tokio::spawn(until(stop.clone(), sweep(gate.holds.clone()))),
-            tokio::spawn(until(
+            tokio::spawn(beside::sweep(gate.holds.clone(), stop.clone())),
+            tokio::spawn(beside::keep_warm(
+                gate.clone(),
+                console.clone(),
                 stop.clone(),
-                keep_warm(gate.clone(), console.clone()),
             )),
             tokio::spawn(operators::serve(
                 operators,
@@ -259,6 +242,13 @@ impl Bound {
     }
 }
 
+fn note_start(gate: &Gate) {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let digest = gate.policy.load().digest().to_owned();
+    note(gate, System::Started { version });
+    note(gate, System::PolicyLoaded { digest });
+}
+
 fn note(gate: &Gate, event: System) {
     if let Err(error) = gate.recorder.system(event) {
         tracing::error!(%error, "the ledger cannot be written");
@@ -290,34 +280,6 @@ async fn recorder(data: &Path, reads: ReadDurability) -> Result<Recorder, StartE
     opened
         .await
         .unwrap_or_else(|error| Err(StartError::Files(error.to_string())))
-}
-
-impl Door {
-    async fn open(name: &'static str, address: SocketAddr, tls: &Tls) -> Result<Self, StartError> {
-        let tls = accept::tls_acceptor(&tls.certificate_file, &tls.key_file)
-            .map_err(StartError::Files)?;
-        let listener = listen(name, address).await?;
-        let address = listener.local_addr().map_err(|error| StartError::Listen {
-            door: name,
-            address,
-            error,
-        })?;
-        Ok(Self {
-            listener,
-            tls,
-            address,
-        })
-    }
-}
-
-async fn listen(door: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| StartError::Listen {
-            door,
-            address,
-            error,
-        })
 }
 
 async fn upstreams(config: &Config) -> Result<BTreeMap<Arc<str>, Upstream>, StartError> {
@@ -385,33 +347,4 @@ fn token_key(path: &PathBuf) -> Result<[u8; 32], StartError> {
         .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
         .map_err(|error| failed(&error))?;
     Ok(key)
-}
-
-async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = work => {}
-        () = told(&mut stop) => {}
-    }
-}
-
-/// Lists show overdue holds as expired; ended ones are forgotten once the ledger alone
-/// needs to know them.
-async fn sweep(holds: Holds) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let now = Timestamp::now();
-        if let Err(error) = holds.expire(now).await {
-            tracing::warn!(%error, "old holds were not swept");
-        }
-        let Ok(before) = now.checked_sub(KEEP_HOLDS) else {
-            continue;
-        };
-        if let Err(error) = holds.prune(before).await {
-            tracing::warn!(%error, "ended holds were not pruned");
-        }
-    }
-}
-
-async fn keep_warm(gate: Arc<Gate>, console: Arc<Console>) {
-    tokio::join!(gate.identifier.keep_warm(), console.people.keep_warm());
 }
