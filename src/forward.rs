@@ -37,10 +37,10 @@ pub const PRINCIPAL_EXTRA: &str = "gateward.dev/principal";
 /// [`Refusal::Unmaskable`] for an answer that is no answer (upgrade, redirect).
 pub async fn forward(
     upstream: &Upstream,
-    permit: &Written<Permit>,
+    permit: Written<Permit>,
     audit_id: Uuid,
 ) -> Result<Response<Incoming>, Refusal> {
-    let permit = permit.get();
+    let permit = permit.into_inner();
     if upstream.name() != permit.ask().cluster() {
         return Err(Refusal::Internal {
             inside: format!(

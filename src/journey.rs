@@ -276,7 +276,7 @@ async fn spend(
     let grounds = granted(&permit);
     let written = record.intent(permit, grounds, masked_body).await?;
 
-    let response = forward(upstream, &written, record.id()).await?;
+    let response = forward(upstream, written, record.id()).await?;
     let answer = answer::masked(&plan, upstream.name(), response).await?;
     let durable = record.durable().await?;
     Ok((answer, durable))
