@@ -19,6 +19,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceExt};
 
 use super::Authority;
+use crate::refusal::with_causes;
 
 type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -186,10 +187,13 @@ impl Upstream {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, String> {
         match &self.sender {
-            Sender::Certificate(pool) => pool.request(request).await.map_err(|error| chain(&error)),
+            Sender::Certificate(pool) => pool
+                .request(request)
+                .await
+                .map_err(|error| with_causes(&error)),
             Sender::Header(service) => {
                 let sent = service.clone().oneshot(request).await;
-                sent.map_err(|error| chain(error.as_ref()))
+                sent.map_err(|error| with_causes(error.as_ref()))
             }
         }
     }
@@ -218,16 +222,4 @@ fn authority(name: &str, url: &http::Uri) -> Result<Authority, UpstreamError> {
         authority: authority.clone(),
         host: HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("has no valid host"))?,
     })
-}
-
-/// The whole chain of causes: hyper's outermost error alone says little.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

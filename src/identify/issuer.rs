@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::configuration::JwtAuthenticator;
 use super::keys::KeySet;
 use super::token::Jws;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, with_causes};
 
 /// Keys younger than this are used without a question.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -264,16 +264,4 @@ impl Issuer {
         }
         Ok(body)
     }
-}
-
-/// reqwest's own sentence ends before the cause.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
