@@ -8,7 +8,6 @@ mod audit;
 mod client;
 mod credential;
 mod kubeconfig;
-pub(crate) mod output;
 mod serve;
 mod sessions;
 mod usage;
@@ -103,7 +102,7 @@ impl Command {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    if !error.is::<output::AlreadySaid>() {
+    if !error.is::<crate::output::AlreadySaid>() {
         let style = anstyle::AnsiColor::Red
             .on_default()
             .effects(anstyle::Effects::BOLD);

@@ -25,5 +25,6 @@ pub mod config;
 pub mod console;
 pub mod demo;
 pub mod metrics;
+pub(crate) mod output;
 pub mod review;
 pub mod store;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Humans;
-use super::output::{Output, field, items, labelled, line, plain, print, table};
+use crate::output::{Output, field, items, labelled, line, plain, print, table};
 
 /// Lists, shows, approves and denies what waits for a human.
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Humans;
-use super::output::{AlreadySaid, Output, field, items, line, print, table};
+use crate::output::{AlreadySaid, Output, field, items, line, print, table};
 
 /// Searches and verifies the record of what was done.
 #[derive(Debug, Subcommand)]

@@ -101,7 +101,7 @@ fn refusal(status: StatusCode, text: &str) -> String {
             document
                 .get("message")
                 .and_then(Value::as_str)
-                .map(super::output::plain)
+                .map(crate::output::plain)
         })
         .unwrap_or_else(|| format!("the gate answered {status}"))
 }

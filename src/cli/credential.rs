@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::client;
-use super::output::line;
+use crate::output::line;
 
 /// Arguments of `credential`.
 #[derive(Debug, Args)]

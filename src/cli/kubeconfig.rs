@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::credential::Source;
-use super::output::line;
+use crate::output::line;
 
 /// Arguments of `kubeconfig`.
 #[derive(Debug, Args)]

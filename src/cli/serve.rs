@@ -8,9 +8,9 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::output::{AlreadySaid, Output, line, print};
 use crate::app;
 use crate::config::{self, Diagnostic};
+use crate::output::{AlreadySaid, Output, line, print};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::approvals::segment;
 use super::audit::{moment, records, seconds};
 use super::client::Humans;
-use super::output::{Output, field, items, labelled, line, print, table};
+use crate::output::{Output, field, items, labelled, line, print, table};
 
 /// Lists and shows agents' runs of work.
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::audit::{moment, seconds};
 use super::client::Humans;
-use super::output::{Output, field, items, line, print, table};
+use crate::output::{Output, field, items, line, print, table};
 
 /// Compares what agents may do with what they did.
 #[derive(Debug, Subcommand)]

@@ -17,7 +17,7 @@ use super::kubernetes::Options;
 use super::kubernetes::Progress;
 use super::kubernetes::programs::{Places, find};
 use super::scene::{RunningGate, Scene};
-use crate::cli::output::{AlreadySaid, line};
+use crate::output::{AlreadySaid, line};
 use stage::Stage;
 
 /// Arguments of `demo`.

@@ -7,8 +7,8 @@ use std::process::{Output, Stdio};
 use anyhow::Context;
 use tokio::process::{Child, Command};
 
-use crate::cli::output::{line, plain};
 use crate::demo::scene::{CLUSTER, RunningGate, Scene};
+use crate::output::{line, plain};
 
 /// Where the story plays.
 pub struct Stage {

@@ -1,4 +1,5 @@
-//! What a command prints: a table for people, JSON or YAML for programs.
+//! What a command prints: a table for people, JSON or YAML for programs. The terminal and the
+//! demo print by it; it knows no other room.
 
 use std::io::Write;
 
