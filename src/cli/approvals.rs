@@ -159,7 +159,7 @@ fn hold(document: &Value) {
             ("Policy", "policy"),
             ("Approvers", "approverGroups"),
             ("Quorum", "quorum"),
-            ("Created", "created"),
+            ("Filed", "filed"),
             ("Expires", "expires"),
             ("Digest", "digest"),
         ],
@@ -173,7 +173,7 @@ fn hold(document: &Value) {
         line(format!(
             "Vote:      {} by {} at {} {}",
             field(vote, "answer"),
-            field(vote, "approver"),
+            field(vote, "voter"),
             field(vote, "at"),
             field(vote, "comment"),
         ));

@@ -8,7 +8,7 @@ use base64::Engine;
 
 use super::stage::{Said, Stage, finish};
 use crate::demo::kubernetes::NODE_NAME;
-use crate::demo::scene::{AGENT, PRINCIPAL};
+use crate::demo::scene::{AGENT, APPROVER, PRINCIPAL};
 
 /// A value that must never be seen.
 const SECRET: &str = "correct-horse-battery-staple";
@@ -106,7 +106,7 @@ async fn privileged_pod(stage: &mut Stage) -> anyhow::Result<()> {
     let hold = pending(stage).await?;
     stage.gateward("bob", &["approvals", "list"]).await?;
     let said = stage.gateward("bob", &["approvals", "show", &hold]).await?;
-    let complete = [AGENT, PRINCIPAL, "privileged", "debug"]
+    let complete = [AGENT, PRINCIPAL, "privileged", "debug", "Filed:"]
         .iter()
         .all(|word| said.text.contains(word));
     stage.promise(
@@ -119,7 +119,11 @@ async fn privileged_pod(stage: &mut Stage) -> anyhow::Result<()> {
             &["approvals", "approve", &hold, "-m", "INC-42, one hour"],
         )
         .await?;
-    stage.promise("the approver approves", said.success);
+    let shown = stage
+        .gateward_quietly("bob", &["approvals", "show", &hold])
+        .await?;
+    let named = shown.contains(&format!("approve by {APPROVER}"));
+    stage.promise("the approver approves", said.success && named);
     let said = finish(apply).await?;
     stage.promise(
         "the agent's retry goes through",

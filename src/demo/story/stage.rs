@@ -1,6 +1,7 @@
 //! The stage of the story: it runs commands, shows them and what came back, and keeps count
 //! of what was promised.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -16,6 +17,7 @@ pub struct Stage {
     dir: PathBuf,
     gate: String,
     humans: String,
+    operators: SocketAddr,
     promises: Vec<(String, bool)>,
 }
 
@@ -33,6 +35,7 @@ impl Stage {
             dir: dir.to_owned(),
             gate: local(gate.agents.port()),
             humans: local(gate.humans.port()),
+            operators: gate.operators,
             promises: Vec::new(),
         })
     }
@@ -82,13 +85,27 @@ impl Stage {
 
     /// What a person needs to go on by hand.
     pub fn directions(&self) {
+        let agent = self.file("agent.kubeconfig");
+        let kubectl = self.scene.control.kubectl_command(&agent);
+        let renew = self.scene.credential_arguments("bob");
+        let token = self.file("bob.token");
         line(format!(
-            "\nEverything keeps running until Ctrl-C.\n  agent:      export KUBECONFIG={}\n  approver:   \
-             export GATEWARD_URL={} GATEWARD_CA={} GATEWARD_TOKEN_FILE={}\n  ledger:     {}\n  admin:      {}",
-            self.file("agent.kubeconfig").display(),
+            "\nEverything keeps running until Ctrl-C.\n\
+             \x20 kubectl:    {}\n\
+             \x20 agent:      export KUBECONFIG={}\n\
+             \x20 approver:   export GATEWARD_URL={} GATEWARD_CA={} GATEWARD_TOKEN_FILE={}\n\
+             \x20 new token:  gateward credential --format=token {} > {} (each lives five minutes)\n\
+             \x20 operators:  http://{} (/livez, /readyz, /metrics)\n\
+             \x20 ledger:     {}\n\
+             \x20 admin:      {}",
+            kubectl.get_program().to_string_lossy(),
+            agent.display(),
             self.humans,
             self.scene.file("gate-ca.pem").display(),
-            self.file("bob.token").display(),
+            token.display(),
+            renew.join(" "),
+            token.display(),
+            self.operators,
             self.file("data/ledger").display(),
             self.scene.control.admin_kubeconfig().display(),
         ));
@@ -188,8 +205,21 @@ fn shown(who: &str, program: &str, arguments: &[&str]) {
     let bold = anstyle::Style::new().bold();
     line(format!(
         "{dim}{who}{dim:#} $ {bold}{program} {}{bold:#}",
-        arguments.join(" ")
+        words(arguments)
     ));
+}
+
+/// Arguments as they can be typed into a shell again.
+fn words(arguments: &[&str]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@".contains(c);
+    let quoted = arguments.iter().map(|argument| {
+        if !argument.is_empty() && argument.chars().all(plain) {
+            (*argument).to_owned()
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 fn spawn(mut command: Command, arguments: &[&str]) -> anyhow::Result<Child> {
@@ -215,4 +245,13 @@ async fn standard_output(command: &mut Command) -> anyhow::Result<String> {
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_command_is_shown_as_it_can_be_typed_again() {
+        let shown = super::words(&["deny", "h-1", "-m", "it's late", ""]);
+        assert_eq!(shown, r"deny h-1 -m 'it'\''s late' ''");
+    }
 }
