@@ -15,6 +15,7 @@
 
 mod bad_input;
 mod demo;
+mod docs;
 mod harness;
 mod journey;
 mod threats;
