@@ -62,13 +62,13 @@ pub enum StartError {
     #[error("{0}")]
     Identity(String),
     /// The ledger cannot be opened, or does not verify.
-    #[error("the ledger: {0}")]
+    #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The store of holds and index cannot be opened.
-    #[error("the store: {0}")]
+    #[error(transparent)]
     Store(#[from] crate::store::StoreError),
     /// A cluster's kubeconfig cannot be used.
-    #[error("{0}")]
+    #[error(transparent)]
     Cluster(#[from] crate::forward::UpstreamError),
 }
 
@@ -347,4 +347,16 @@ fn token_key(path: &PathBuf) -> Result<[u8; 32], StartError> {
         .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
         .map_err(|error| failed(&error))?;
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LedgerError, StartError};
+
+    #[test]
+    fn why_it_does_not_start_is_said_once() {
+        let inner = LedgerError::Locked("data".into());
+        let told = format!("{:#}", anyhow::Error::from(StartError::from(inner.clone())));
+        assert_eq!(told, inner.to_string());
+    }
 }

@@ -264,7 +264,7 @@ mod tests {
         let held = Refusal::Held {
             id: "h-1".into(),
             rule: "privileged-pods".into(),
-            reason: "privileged containers own the node".into(),
+            reason: "privileged containers own the node.".into(),
             retry_after: 7,
         };
         let status: serde_json::Value =
@@ -272,7 +272,11 @@ mod tests {
         assert_eq!(status["code"], 429);
         assert_eq!(status["details"]["retryAfterSeconds"], 7);
         assert_eq!(status["details"]["causes"][0]["message"], "0190");
-        assert!(status["message"].as_str().unwrap().contains("h-1"));
+        let message = status["message"].as_str().unwrap();
+        assert!(
+            message.contains("h-1") && message.contains("node; send"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -143,8 +143,9 @@ impl Refusal {
                 429,
                 "TooManyRequests",
                 format!(
-                    "held for approval as {id} by rule {rule:?}: {reason}; send exactly the same \
-                     request again once it is approved (`gateward approvals show {id}`)"
+                    "held for approval as {id} by rule {rule:?}: {}; send exactly the same \
+                     request again once it is approved (`gateward approvals show {id}`)",
+                    reason.trim_end_matches('.')
                 ),
             )
             .after(*retry_after),
