@@ -87,6 +87,15 @@ fn a_room_imports_only_what_it_may_know() {
     hold(walls::imports);
     let findings = walls::circles(walls::MAY_IMPORT);
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+    for (room, _) in walls::MAY_IMPORT {
+        let there = HOUSE
+            .iter()
+            .any(|source| source.path == format!("src/{room}.rs"));
+        assert!(
+            there,
+            "there is no room `{room}`: take it out of the table MAY_IMPORT"
+        );
+    }
 }
 
 #[test]
