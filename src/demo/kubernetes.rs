@@ -58,7 +58,7 @@ pub struct ControlPlane {
     ca_pem: String,
     kubectl: PathBuf,
     dir: PathBuf,
-    _sweeper: Option<Sweeper>,
+    sweeper: Option<Sweeper>,
 }
 
 impl ControlPlane {
@@ -87,12 +87,7 @@ impl ControlPlane {
                 result => break result?,
             }
         };
-        let children = [&parts.kwok, &parts.kube_apiserver, &parts.etcd];
-        let sweeper = match options.sweep {
-            true => Some(Sweeper::start(&dir, &children).map_err(io("start the sweeper"))?),
-            false => None,
-        };
-        Ok(Self {
+        let mut control = Self {
             kwok: parts.kwok,
             kube_apiserver: parts.kube_apiserver,
             etcd: parts.etcd,
@@ -100,8 +95,24 @@ impl ControlPlane {
             ca_pem: prepared.ca_pem,
             kubectl: programs.kubectl.clone(),
             dir,
-            _sweeper: sweeper,
-        })
+            sweeper: None,
+        };
+        if options.sweep {
+            control.sweep(&control.dir.clone())?;
+        }
+        Ok(control)
+    }
+
+    /// Has `dir`, with all that is in it, removed when this process ends without having
+    /// stopped the control plane, however it ends.
+    ///
+    /// # Errors
+    /// [`Failure::Io`] when the sweeper cannot be started.
+    pub fn sweep(&mut self, dir: &Path) -> Result<(), Failure> {
+        let children = [&self.kwok, &self.kube_apiserver, &self.etcd];
+        let sweeper = Sweeper::start(dir, &children).map_err(io("start the sweeper"))?;
+        self.sweeper = Some(sweeper);
+        Ok(())
     }
 
     /// Ends all parts, node first and store last, and returns when none is left.

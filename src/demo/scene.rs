@@ -58,7 +58,12 @@ impl Scene {
     ) -> anyhow::Result<Self> {
         let cluster = dir.join("cluster");
         std::fs::create_dir(&cluster).context("cannot make the cluster's directory")?;
-        let control = ControlPlane::start(programs, &cluster, options, report)?;
+        let mut control =
+            ControlPlane::start(programs, &cluster, ControlOptions::default(), report)?;
+        if options.sweep {
+            // The whole scene: secrets and ledgers lie beside the cluster.
+            control.sweep(dir)?;
+        }
         control.apply_gate_rbac()?;
         control.apply(AGENT_RBAC)?;
         let issuer = DevIssuer::start(IssuerOptions {

@@ -41,6 +41,16 @@ fn the_demo_keeps_every_promise_and_leaves_nothing_behind() {
 
 #[test]
 fn ctrl_c_ends_the_demo_without_a_process_or_a_file_left() {
+    ends_without_a_trace("-INT");
+}
+
+#[test]
+fn a_killed_demo_leaves_no_process_and_no_file_either() {
+    ends_without_a_trace("-KILL");
+}
+
+/// Sends the signal once the gate is about to start.
+fn ends_without_a_trace(signal: &str) {
     let temporary = tempfile::tempdir().unwrap();
     world();
     let mut child = demo(temporary.path())
@@ -48,30 +58,30 @@ fn ctrl_c_ends_the_demo_without_a_process_or_a_file_left() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let begun = Instant::now();
-    while processes_in(temporary.path()).len() < 3 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "the cluster did not start"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let interrupted = Command::new("kill")
-        .arg("-INT")
+    let configured = || {
+        let mut entries = std::fs::read_dir(temporary.path()).unwrap();
+        entries.any(|entry| entry.unwrap().path().join("gate.yaml").exists())
+    };
+    until(configured, "the cluster did not start");
+    assert!(processes_in(temporary.path()).len() >= 3);
+    let sent = Command::new("kill")
+        .arg(signal)
         .arg(child.id().to_string())
         .status()
         .unwrap();
-    assert!(interrupted.success());
+    assert!(sent.success());
     assert!(!child.wait().unwrap().success());
+    let empty = || std::fs::read_dir(temporary.path()).unwrap().count() == 0;
+    until(
+        || empty() && processes_in(temporary.path()).is_empty(),
+        "processes or files were left",
+    );
+}
+
+fn until(met: impl Fn() -> bool, otherwise: &str) {
     let begun = Instant::now();
-    while !processes_in(temporary.path()).is_empty()
-        || std::fs::read_dir(temporary.path()).unwrap().count() > 0
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "left: {:?}",
-            processes_in(temporary.path())
-        );
+    while !met() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{otherwise}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
