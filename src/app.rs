@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::accept;
-use crate::approve::{self, Holds};
+use crate::approve::{self, DigestKey, Holds};
 use crate::config::{Config, Connection, Kubeconfig, ReadDurability};
 use crate::console::{self, Console};
 use crate::forward::{Deadlines, Upstream};
@@ -89,7 +89,8 @@ pub struct Bound {
 pub async fn build(config: Config) -> Result<Bound, StartError> {
     let data = config.data_directory.clone();
     directory(&data)?;
-    let token_key = token_key(&data.join("token-id.key"))?;
+    let token_key = secret_key(&data.join("token-id.key"))?;
+    let digest_key = secret_key(&data.join("hold-digest.key"))?;
     let agents = Door::open(
         "agents' door",
         config.doors.agents.listen,
@@ -128,7 +129,7 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
         identifier,
         upstreams: upstreams(&config).await?,
         policy: ArcSwap::new(config.policy.clone()),
-        holds: Holds::new(store.clone(), waiting),
+        holds: Holds::new(store.clone(), waiting, DigestKey::new(digest_key)),
         approver_groups: config.humans.approver_groups.clone(),
         recorder,
         metrics: Metrics::default(),
@@ -326,8 +327,9 @@ fn directory(path: &Path) -> Result<(), StartError> {
         })
 }
 
-/// The key under which records name tokens; made on the first start.
-fn token_key(path: &PathBuf) -> Result<[u8; 32], StartError> {
+/// A key of the gate's own: under which records name tokens, or holds their requests; made on
+/// the first start.
+fn secret_key(path: &PathBuf) -> Result<[u8; 32], StartError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let failed =

@@ -26,7 +26,7 @@ mod view;
 mod vote;
 
 pub use crate::store::Answer;
-pub use digest::{Digest, digest};
+pub use digest::{Digest, DigestKey, digest};
 pub use request::{HoldRequest, Terms};
 pub use standing::HoldState;
 pub use view::{HoldView, VoteView};
@@ -59,6 +59,7 @@ impl Default for Limits {
 pub struct Approval {
     hold: String,
     digest: Digest,
+    key: DigestKey,
     approvers: Vec<String>,
     at: Timestamp,
 }
@@ -86,7 +87,7 @@ impl Approval {
     /// # Errors
     /// [`Refusal::HoldRejected`] if the approval belongs to a different request.
     pub fn grants(self, hold: Hold) -> Result<Permit, Refusal> {
-        if digest(hold.caller(), hold.ask()) != self.digest {
+        if digest(&self.key, hold.caller(), hold.ask()) != self.digest {
             return Err(Refusal::HoldRejected {
                 id: self.hold,
                 rule: hold.terms().rule.to_string(),
@@ -105,19 +106,26 @@ impl Approval {
 pub struct Holds {
     store: Store,
     limits: Limits,
+    key: DigestKey,
     /// Ids of holds that were just decided or have expired. Who lags behind looks again.
     decided: broadcast::Sender<String>,
 }
 
 impl Holds {
     /// A waiting room on this store. Make one per store: waiters are woken within its clones.
-    pub fn new(store: Store, limits: Limits) -> Self {
+    pub fn new(store: Store, limits: Limits, key: DigestKey) -> Self {
         let (decided, _) = broadcast::channel(256);
         Self {
             store,
             limits,
+            key,
             decided,
         }
+    }
+
+    /// The key to the digests of this room's holds.
+    pub fn key(&self) -> &DigestKey {
+        &self.key
     }
 
     /// Finds the hold that binds this request, or files one. Equal requests at the same moment
@@ -197,6 +205,7 @@ impl Holds {
         Ok(Approval {
             hold: row.id,
             digest,
+            key: self.key,
             approvers: vote::approvers(&row.votes),
             at: now,
         })

@@ -203,7 +203,7 @@ fn hold_request(gate: &Gate, hold: &Hold, body: &[u8]) -> HoldRequest {
         quorum: terms.quorum,
         expires_after: terms.expires_after.duration(),
     };
-    HoldRequest::new(hold.caller(), hold.ask(), terms, body)
+    HoldRequest::new(gate.holds.key(), hold.caller(), hold.ask(), terms, body)
 }
 
 /// The id of a hold that was approved; a refusal otherwise.

@@ -3,19 +3,38 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+use aws_lc_rs::hmac;
 
 use crate::identify::Caller;
 use crate::parse::{Ask, RequestInfo};
 
-/// Separates this use of SHA-256 from every other, and this list of fields from later ones.
-const DOMAIN: &[u8] = b"gateward hold v1";
+/// Separates this use of the key from every other, and this list of fields from later ones.
+const DOMAIN: &[u8] = b"gateward hold v2";
 
 /// Names the credential, not the person: new with every token. (`user.CredentialIDKey` in
 /// k8s.io/apiserver.)
 const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
-/// SHA-256 over the caller and the ask.
+/// The gate's own key to its digests. A digest is shown to people and stands in the ledger,
+/// beside a body whose secret values are masked: without a key, whoever reads it could try
+/// values until one fits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DigestKey([u8; 32]);
+
+impl DigestKey {
+    /// Keep the bytes, so that holds find their requests after a restart.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestKey([REDACTED])")
+    }
+}
+
+/// HMAC-SHA-256 over the caller and the ask.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -47,8 +66,8 @@ impl fmt::Debug for Digest {
 /// type and body. Not in it: the token and what names only the token (a retry comes with a fresh
 /// one), and `Accept` (a reader's taste). Opening a stream into a pod has one digest for
 /// WebSocket (GET) and SPDY (POST): kubectl tries one after the other, and both do the same.
-pub fn digest(caller: &Caller, ask: &Ask) -> Digest {
-    Fields::of(caller, ask).digest()
+pub fn digest(key: &DigestKey, caller: &Caller, ask: &Ask) -> Digest {
+    Fields::of(caller, ask).digest(key)
 }
 
 /// All that goes into a digest.
@@ -86,10 +105,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn digest(&self) -> Digest {
-        let mut hash = Sha256::new();
+    pub(super) fn digest(&self, key: &DigestKey) -> Digest {
+        let mut hash = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
         let mut field = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(&(bytes.len() as u64).to_be_bytes());
             hash.update(bytes);
         };
         field(DOMAIN);
@@ -110,7 +129,9 @@ impl<'a> Fields<'a> {
         field(self.query.as_bytes());
         optional(&mut field, self.content_type);
         field(self.body);
-        Digest(hash.finalize().into())
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hash.sign().as_ref());
+        Digest(digest)
     }
 }
 
@@ -151,6 +172,8 @@ pub(super) mod tests {
     use super::*;
 
     static NONE: BTreeMap<String, Vec<String>> = BTreeMap::new();
+
+    pub(in crate::approve) const KEY: DigestKey = DigestKey([7; 32]);
 
     pub(in crate::approve) fn fields() -> Fields<'static> {
         Fields {
@@ -251,15 +274,23 @@ pub(super) mod tests {
             },
             Fields { body: b"", ..f },
         ];
-        let different: std::collections::HashSet<Digest> = all.iter().map(Fields::digest).collect();
+        let different: std::collections::HashSet<Digest> =
+            all.iter().map(|f| f.digest(&KEY)).collect();
         assert_eq!(different.len(), all.len());
     }
 
     #[test]
     fn the_digest_is_as_it_was_yesterday() {
         // Holds in the database outlive a version: a change here needs a new domain.
-        let expected = "e5325a85ba96575c08d3eeeb823036b1ed2f7dc24df44b7948b427dfe5e9a9bb";
-        assert_eq!(fields().digest().to_string(), expected);
+        let expected = "ae5e62ebd20085807b019380893ea100569fb4582c1786411e84bdd438537911";
+        assert_eq!(fields().digest(&KEY).to_string(), expected);
+    }
+
+    #[test]
+    fn threat_20_a_digest_cannot_be_told_without_the_key() {
+        let other = DigestKey::new([8; 32]);
+        assert_ne!(fields().digest(&KEY), fields().digest(&other));
+        assert!(!format!("{KEY:?}").contains('7'));
     }
 
     #[test]
@@ -274,10 +305,10 @@ pub(super) mod tests {
                 extra: &extra,
                 ..fields()
             }
-            .digest()
+            .digest(&KEY)
         };
         assert_eq!(with("JTI=1"), with("JTI=2"));
-        assert_ne!(with("JTI=1"), fields().digest());
+        assert_ne!(with("JTI=1"), fields().digest(&KEY));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::parse::Ask;
 use crate::store::NewHold;
 
 use super::digest::Fields;
-use super::{Digest, micros};
+use super::{Digest, DigestKey, micros};
 
 /// What the rule that holds the ask demands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +43,16 @@ pub struct HoldRequest {
 impl HoldRequest {
     /// `masked_body` is what people get to read in place of the body; masking is the caller's
     /// duty, and it must leave nothing out but values: approvers judge by it.
-    pub fn new(caller: &Caller, ask: &Ask, terms: Terms, masked_body: &[u8]) -> Self {
+    pub fn new(
+        key: &DigestKey,
+        caller: &Caller,
+        ask: &Ask,
+        terms: Terms,
+        masked_body: &[u8],
+    ) -> Self {
         let info = ask.info();
         let row = NewHold {
-            digest: *Fields::of(caller, ask).digest().as_bytes(),
+            digest: *Fields::of(caller, ask).digest(key).as_bytes(),
             wait_us: micros(terms.expires_after).max(1),
             agent: caller.agent().to_owned(),
             principal: caller.principal().map(str::to_owned),

@@ -9,7 +9,7 @@
 )]
 
 use super::digest::Fields;
-use super::digest::tests::fields;
+use super::digest::tests::{KEY, fields};
 use super::*;
 use crate::store::NewHold;
 
@@ -25,7 +25,7 @@ fn request(fields: Fields<'_>) -> HoldRequest {
 
 fn with(f: Fields<'_>, change: impl FnOnce(&mut NewHold)) -> HoldRequest {
     let mut row = NewHold {
-        digest: *f.digest().as_bytes(),
+        digest: *f.digest(&KEY).as_bytes(),
         wait_us: micros(Terms::EXPIRES_AFTER),
         agent: f.agent.to_owned(),
         principal: f.principal.map(str::to_owned),
@@ -81,7 +81,7 @@ impl Room {
     fn limited(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("gate.db")).unwrap();
-        let holds = Holds::new(store, limits);
+        let holds = Holds::new(store, limits, KEY);
         Self { holds, dir }
     }
 
@@ -91,7 +91,7 @@ impl Room {
         let limits = holds.limits;
         drop(holds);
         let store = Store::open(&dir.path().join("gate.db")).unwrap();
-        let holds = Holds::new(store, limits);
+        let holds = Holds::new(store, limits, KEY);
         Self { holds, dir }
     }
 
@@ -139,11 +139,11 @@ async fn one_yes_makes_one_approval() {
     );
     let approval = room
         .holds
-        .spend(&id, fields().digest(), later)
+        .spend(&id, fields().digest(&KEY), later)
         .await
         .unwrap();
     assert_eq!(approval.hold(), id);
-    assert_eq!(approval.digest(), fields().digest());
+    assert_eq!(approval.digest(), fields().digest(&KEY));
     assert_eq!(approval.approvers(), ["carol"]);
     assert_eq!(approval.at(), later);
     let view = room.holds.get(&id).await.unwrap();
@@ -177,13 +177,13 @@ async fn threat_15_an_approval_is_worth_nothing_to_another_caller_or_for_another
         },
     ];
     for other in others {
-        let spent = room.holds.spend(&id, other.digest(), start()).await;
+        let spent = room.holds.spend(&id, other.digest(&KEY), start()).await;
         rejected(spent, "different request");
         assert_ne!(room.pending(request(other)).await, id);
     }
     // None of this has used it up.
     room.holds
-        .spend(&id, fields().digest(), start())
+        .spend(&id, fields().digest(&KEY), start())
         .await
         .unwrap();
 }
@@ -197,7 +197,7 @@ async fn threat_23_an_approval_does_not_cross_clusters() {
         ..fields()
     };
     rejected(
-        room.holds.spend(&id, staging.digest(), start()).await,
+        room.holds.spend(&id, staging.digest(&KEY), start()).await,
         "different request",
     );
     assert_ne!(room.pending(request(staging)).await, id);
@@ -208,11 +208,11 @@ async fn threat_15_an_approval_is_spent_once() {
     let room = Room::new();
     let id = room.approved(request(fields())).await;
     room.holds
-        .spend(&id, fields().digest(), start())
+        .spend(&id, fields().digest(&KEY), start())
         .await
         .unwrap();
     rejected(
-        room.holds.spend(&id, fields().digest(), start()).await,
+        room.holds.spend(&id, fields().digest(&KEY), start()).await,
         "used already",
     );
     assert_ne!(room.pending(request(fields())).await, id);
@@ -225,12 +225,13 @@ async fn threat_15_of_many_spends_at_the_same_moment_one_wins() {
     let second = Holds::new(
         Store::open(&room.dir.path().join("gate.db")).unwrap(),
         Limits::default(),
+        KEY,
     );
     let id = room.approved(request(fields())).await;
     let spends = (0..16).map(|n| {
         let holds = if n % 2 == 0 { &room.holds } else { &second };
         let (holds, id) = (holds.clone(), id.clone());
-        tokio::spawn(async move { holds.spend(&id, fields().digest(), start()).await })
+        tokio::spawn(async move { holds.spend(&id, fields().digest(&KEY), start()).await })
     });
     let spends: Vec<_> = spends.collect();
     let mut wins = 0;
@@ -257,7 +258,7 @@ async fn threat_15_what_is_overdue_is_neither_approved_nor_spent() {
 
     let last = end - Duration::from_micros(1);
     vote(last).await.unwrap();
-    let spend = |at| room.holds.spend(&id, fields().digest(), at);
+    let spend = |at| room.holds.spend(&id, fields().digest(&KEY), at);
     rejected(spend(last + 5 * MINUTE).await, "in time");
     spend(last + 5 * MINUTE - Duration::from_micros(1))
         .await
@@ -271,7 +272,7 @@ async fn silence_means_no_and_the_next_ask_starts_anew() {
     let end = start() + 15 * MINUTE;
     assert!(room.holds.expire(end - MINUTE).await.unwrap().is_empty());
     assert_eq!(room.holds.expire(end).await.unwrap(), [id.as_str()]);
-    let digest = fields().digest();
+    let digest = fields().digest(&KEY);
     rejected(room.holds.spend(&id, digest, start()).await, "in time");
     rejected(room.holds.wait(&id, MINUTE).await, "in time");
     let error = room.says(&id, "carol", Answer::Approve).await.unwrap_err();
@@ -370,14 +371,14 @@ async fn threat_15_a_person_counts_once_however_many_groups_and_names() {
             "{error}"
         );
     }
-    let spent = room.holds.spend(&id, fields().digest(), start()).await;
+    let spent = room.holds.spend(&id, fields().digest(&KEY), start()).await;
     assert!(matches!(spent, Err(Refusal::Held { .. })), "{spent:?}");
 
     let view = room.says(&id, "dave", Answer::Approve).await.unwrap();
     assert_eq!(view.state, HoldStatus::Approved);
     let approval = room
         .holds
-        .spend(&id, fields().digest(), start())
+        .spend(&id, fields().digest(&KEY), start())
         .await
         .unwrap();
     assert_eq!(approval.approvers(), ["dave", "oidc:carol"]);
@@ -456,7 +457,7 @@ async fn one_no_is_a_no_and_stays_one_for_a_while() {
     assert_eq!(error.code(), 409);
     assert!(error.to_string().contains("denied already"), "{error}");
     rejected(
-        room.holds.spend(&id, fields().digest(), said_at).await,
+        room.holds.spend(&id, fields().digest(&KEY), said_at).await,
         "Friday",
     );
 
@@ -485,6 +486,7 @@ async fn threat_16_equal_asks_at_the_same_moment_file_one_hold() {
     let second = Holds::new(
         Store::open(&room.dir.path().join("gate.db")).unwrap(),
         Limits::default(),
+        KEY,
     );
     let asks: Vec<_> = (0..16)
         .map(|n| {
@@ -553,7 +555,7 @@ async fn threat_15_a_policy_that_demands_more_voids_what_was_approved_under_less
         let id = room.approved(request(fields())).await;
         assert_ne!(room.pending(with(fields(), demand)).await, id);
         rejected(
-            room.holds.spend(&id, fields().digest(), start()).await,
+            room.holds.spend(&id, fields().digest(&KEY), start()).await,
             "policy has changed",
         );
     }
@@ -587,13 +589,13 @@ async fn a_restart_loses_nothing() {
 
     let room = room.reopened();
     room.holds
-        .spend(&id, fields().digest(), start())
+        .spend(&id, fields().digest(&KEY), start())
         .await
         .unwrap();
 
     let room = room.reopened();
     rejected(
-        room.holds.spend(&id, fields().digest(), start()).await,
+        room.holds.spend(&id, fields().digest(&KEY), start()).await,
         "used already",
     );
 }
@@ -640,7 +642,7 @@ async fn a_short_hold_ends_by_time_and_sees_what_was_decided_before() {
 async fn threat_17_no_state_is_a_proof_and_an_undecided_hold_cannot_be_spent() {
     let room = Room::new();
     let id = room.pending(request(fields())).await;
-    let digest = fields().digest();
+    let digest = fields().digest(&KEY);
     let spent = room.holds.spend(&id, digest, start()).await;
     assert!(matches!(spent, Err(Refusal::Held { .. })), "{spent:?}");
     room.says(&id, "carol", Answer::Deny).await.unwrap();
@@ -715,7 +717,7 @@ async fn only_what_is_over_is_forgotten() {
         cluster: "staging",
         ..fields()
     }
-    .digest();
+    .digest(&KEY);
     room.holds.spend(&used, digest, start()).await.unwrap();
     let denied = room
         .pending(request(Fields {
