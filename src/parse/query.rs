@@ -210,13 +210,17 @@ fn split(pair: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), Refusal> {
             "" => Err(malformed(
                 "the query holds an empty parameter: leave out the extra `&`",
             )),
-            _ => Err(malformed(format!(
-                "the query parameter {} has no value: write `name=value`",
-                shown(pair)
-            ))),
+            _ => Err(malformed(
+                "a query parameter has no value: write `name=value`",
+            )),
         };
     };
-    Ok((decode(key)?, decode(value)?))
+    let key = decode(key, "the name of a query parameter")?;
+    let value = decode(
+        value,
+        &format!("the value of the query parameter {}", shown(&key)),
+    )?;
+    Ok((key, value))
 }
 
 fn gather(
@@ -467,6 +471,22 @@ mod tests {
     }
 
     #[test]
+    fn threat_20_no_sentence_repeats_a_value() {
+        for query in [
+            "access_token=canary",
+            "access_token=canary%zz",
+            "limit=canary",
+            "labelSelector=canary;",
+            "fieldSelector=canary",
+            "watch=canary",
+            "canary",
+        ] {
+            let got = sentence("GET", PODS, query);
+            assert!(!got.contains("canary"), "{query}: {got}");
+        }
+    }
+
+    #[test]
     fn names_that_are_no_segment_or_of_a_deletecollection_count_for_nothing() {
         assert_eq!(
             read("GET", PODS, "fieldSelector=metadata.name%3Da%2Fb")
@@ -497,7 +517,7 @@ mod tests {
             encode(&text, &mut query);
             let once = canonical("GET", PODS, &query);
             prop_assert_eq!(&once, &query);
-            prop_assert_eq!(decode(query.split_once('=').unwrap().1).unwrap(), text);
+            prop_assert_eq!(decode(query.split_once('=').unwrap().1, "it").unwrap(), text);
         }
 
         #[test]

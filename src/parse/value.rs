@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{malformed, shown};
+use super::malformed;
 use crate::refusal::Refusal;
 
 /// How a parameter's value is read.
@@ -25,14 +25,10 @@ pub(super) enum Kind {
     Port,
 }
 
-/// Strict percent-decoding of one part; `+` is a space.
-pub(super) fn decode(part: &str) -> Result<Cow<'_, str>, Refusal> {
-    let bad = |what: &str| {
-        malformed(format!(
-            "the query part {} holds {what}: encode it as %XX",
-            shown(part)
-        ))
-    };
+/// Strict percent-decoding of one part, which `name` names in errors; `+` is a space. The part
+/// itself is not repeated: there could be a credential in it, and errors go on record.
+pub(super) fn decode<'a>(part: &'a str, name: &str) -> Result<Cow<'a, str>, Refusal> {
+    let bad = |what: &str| malformed(format!("{name} holds {what}: encode it as %XX"));
     if !part.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(bad("characters outside of printable ASCII"));
     }

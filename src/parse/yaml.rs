@@ -78,7 +78,7 @@ impl Builder {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, at: &Marker) -> Result<(), Refusal> {
         let node = if style == ScalarStyle::Plain {
-            plain(text).ok_or_else(|| ambiguous(text, at))?
+            plain(text).ok_or_else(|| ambiguous(text == "<<", at))?
         } else {
             Node::String(text.into())
         };
@@ -236,15 +236,12 @@ fn plain_node(anchor: usize, tagged: bool, at: &Marker) -> Result<(), Refusal> {
     }
 }
 
-fn ambiguous(text: &str, at: &Marker) -> Refusal {
-    if text == "<<" {
+/// The text itself is not repeated: it may be the value of a Secret, and this goes on record.
+fn ambiguous(merge_key: bool, at: &Marker) -> Refusal {
+    if merge_key {
         return fault(at, "a merge key: write the values out");
     }
-    let what = format!(
-        "{} is read differently by YAML 1.1 and 1.2: quote it",
-        shown(text)
-    );
-    fault(at, &what)
+    fault(at, "what YAML 1.1 and 1.2 read differently: quote it")
 }
 
 fn fault(at: &Marker, what: &str) -> Refusal {
