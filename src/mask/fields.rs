@@ -119,6 +119,11 @@ static TOKEN_FIELD: Rule = Rule {
     path: "**.token",
     mask: "\"gateward:masked\"",
 };
+static UNKNOWN: Rule = Rule {
+    name: "secret-unknown",
+    path: "*",
+    mask: "\"gateward:masked\"",
+};
 static PATCH_VALUE: Rule = Rule {
     name: "secret-patch",
     path: "[*].value",
@@ -260,12 +265,37 @@ static DETAILS: Shape = Shape {
 pub(super) static TOKEN: Shape = Shape {
     members: &[
         ("token", Treat::Hide(&TOKEN_FIELD)),
-        ("metadata", Treat::Keep),
+        ("metadata", Treat::Enter(&SECRET_METADATA)),
     ],
     rest: Treat::Enter(&TOKEN),
     elements: Treat::Enter(&TOKEN),
     tells: None,
     untold: Untold::Keep,
+};
+
+/// A Secret or a patch of one, or options of its deletion, as a request's body. Shown is what
+/// these are known to hold; a value under a name that is misspelled, or new, may be secret too.
+pub(super) static SECRET_BODY: Shape = Shape {
+    members: &[
+        ("data", Treat::Enter(&SECRET_DATA)),
+        ("stringData", Treat::Enter(&SECRET_STRING_DATA)),
+        ("metadata", Treat::Enter(&SECRET_METADATA)),
+        ("apiVersion", Treat::Keep),
+        ("kind", Treat::Keep),
+        ("type", Treat::Keep),
+        ("immutable", Treat::Keep),
+        ("$patch", Treat::Keep),
+        ("$retainKeys", Treat::Keep),
+        ("dryRun", Treat::Keep),
+        ("gracePeriodSeconds", Treat::Keep),
+        ("orphanDependents", Treat::Keep),
+        ("preconditions", Treat::Keep),
+        ("propagationPolicy", Treat::Keep),
+    ],
+    rest: Treat::Hide(&UNKNOWN),
+    elements: Treat::Hide(&UNKNOWN),
+    tells: None,
+    untold: Untold::Hide,
 };
 
 /// A JSON Patch (RFC 6902) of a Secret, as a request's body.

@@ -5,7 +5,7 @@
 
 use http::Method;
 
-use super::fields::{ANY, SECRET, SECRET_PATCH, Shape, TOKEN};
+use super::fields::{ANY, SECRET, SECRET_BODY, SECRET_PATCH, Shape, TOKEN};
 use crate::parse::{Ask, RequestInfo};
 use crate::refusal::Refusal;
 
@@ -68,11 +68,11 @@ impl Plan {
 /// How the body of a request on `info` is masked for records and approvers.
 pub(super) fn body_shape(info: &RequestInfo, content_type: Option<&str>) -> &'static Shape {
     let shape = shape_of(info);
-    let patch = content_type.is_some_and(|t| is_media_type(t, "application/json-patch+json"));
-    if patch && std::ptr::eq(shape, &SECRET) {
-        return &SECRET_PATCH;
+    if !std::ptr::eq(shape, &SECRET) {
+        return shape;
     }
-    shape
+    let patch = content_type.is_some_and(|t| is_media_type(t, "application/json-patch+json"));
+    if patch { &SECRET_PATCH } else { &SECRET_BODY }
 }
 
 /// Whether `content_type`, without its parameters, is `media_type`.

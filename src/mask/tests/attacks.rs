@@ -266,7 +266,21 @@ fn threat_20_bodies_are_masked_before_they_are_recorded() {
             r#"{"stringData":{"k":@},"kind":"Secret"}"#,
             r#"{"stringData":{"k":%},"kind":"Secret"}"#,
         ),
-        row(token, r#"{"spec":{"token":@}}"#, r#"{"spec":{"token":%}}"#),
+        row(
+            secrets("create"),
+            r#"{"kind":"Secret","type":"Opaque","strData":{"k":@},"binaryData":@,"spec":[@],"immutable":true}"#,
+            r#"{"kind":"Secret","type":"Opaque","strData":%,"binaryData":%,"spec":%,"immutable":true}"#,
+        ),
+        row(
+            secrets("delete"),
+            r#"{"kind":"DeleteOptions","dryRun":["All"],"preconditions":{"uid":"u"},"x":@}"#,
+            r#"{"kind":"DeleteOptions","dryRun":["All"],"preconditions":{"uid":"u"},"x":%}"#,
+        ),
+        row(
+            token,
+            r#"{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":@}},"spec":{"token":@}}"#,
+            r#"{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":&}},"spec":{"token":%}}"#,
+        ),
     ];
     for (info, said, seen) in &cases {
         assert_eq!(&masked(info, json, said), seen);
