@@ -26,7 +26,7 @@ use crate::approve::{self, DigestKey, Holds};
 use crate::config::{Config, Connection, Kubeconfig, ReadDurability};
 use crate::console::{self, Console};
 use crate::forward::{Deadlines, Upstream};
-use crate::identify::{Identifier, Options};
+use crate::identify::{AuthenticationConfiguration, ConfigError, Identifier, Options};
 use crate::journey::{Gate, journey};
 use crate::metrics::Metrics;
 use crate::record::entry::System;
@@ -107,18 +107,19 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
 
     let recorder = recorder(&data, config.record.reads).await?;
     let store = Store::open(&data.join("gateward.db"))?;
-    let options = |allowed: &[String]| Options {
-        allowed_system_names: allowed.to_vec(),
-        ..Options::new(token_key)
-    };
-    let identifier = Identifier::new(
-        &config.agents.authentication,
-        options(&config.agents.allowed_system_names),
+    let (at_agents, at_humans) = (&config.agents, &config.humans);
+    let identifier = identifier_at(
+        &at_agents.authentication,
+        &at_humans.authentication,
+        &at_agents.allowed_system_names,
+        token_key,
     )
     .map_err(|error| StartError::Identity(format!("spec.identity.agents: {error}")))?;
-    let people = Identifier::new(
-        &config.humans.authentication,
-        options(&config.humans.allowed_system_names),
+    let people = identifier_at(
+        &at_humans.authentication,
+        &at_agents.authentication,
+        &at_humans.allowed_system_names,
+        token_key,
     )
     .map_err(|error| StartError::Identity(format!("spec.identity.humans: {error}")))?;
     let waiting = approve::Limits {
@@ -281,6 +282,22 @@ async fn recorder(data: &Path, reads: ReadDurability) -> Result<Recorder, StartE
     opened
         .await
         .unwrap_or_else(|error| Err(StartError::Files(error.to_string())))
+}
+
+/// Who proves identities at one door. A token that opens the other one too opens neither.
+fn identifier_at(
+    own: &AuthenticationConfiguration,
+    other: &AuthenticationConfiguration,
+    allowed_system_names: &[String],
+    token_id_key: [u8; 32],
+) -> Result<Identifier, ConfigError> {
+    let owned = |(url, audience): (&str, &str)| (url.to_owned(), audience.to_owned());
+    let options = Options {
+        allowed_system_names: allowed_system_names.to_vec(),
+        other_door: other.accepted().map(owned).collect(),
+        ..Options::new(token_id_key)
+    };
+    Identifier::new(own, options)
 }
 
 async fn upstreams(config: &Config) -> Result<BTreeMap<Arc<str>, Upstream>, StartError> {

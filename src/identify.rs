@@ -155,6 +155,9 @@ pub struct Options {
     /// User and group names that begin with `system:` and are accepted all the same:
     /// exact, or with one `*` at the end (`system:serviceaccount:agents:*`).
     pub allowed_system_names: Vec<String>,
+    /// What the gate's other door accepts, as [`AuthenticationConfiguration::accepted`] lists
+    /// it. A token for both doors is worth nothing at either.
+    pub other_door: Vec<(String, String)>,
     /// By how much the issuers' clocks may differ from ours; counted in whole seconds.
     pub leeway: Duration,
     /// How many verified tokens are remembered.
@@ -164,10 +167,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// No `system:` names, ten seconds of leeway, ten thousand tokens.
+    /// No `system:` names, no other door, ten seconds of leeway, ten thousand tokens.
     pub fn new(token_id_key: [u8; 32]) -> Self {
         Self {
             allowed_system_names: Vec::new(),
+            other_door: Vec::new(),
             leeway: Duration::from_secs(10),
             cache_capacity: 10_000,
             token_id_key,
@@ -182,6 +186,7 @@ pub struct Identifier(Arc<Inner>);
 struct Inner {
     issuers: Vec<Arc<issuer::Issuer>>,
     allowed: SystemNames,
+    other_door: Vec<(String, String)>,
     leeway: i64,
     token_id_key: hmac::Key,
     verified: Cache<[u8; 32], Verified>,
@@ -224,6 +229,7 @@ impl Identifier {
         Ok(Self(Arc::new(Inner {
             issuers,
             allowed,
+            other_door: options.other_door,
             leeway: i64::try_from(options.leeway.as_secs()).unwrap_or(i64::MAX),
             token_id_key: hmac::Key::new(hmac::HMAC_SHA256, &options.token_id_key),
             verified: Cache::builder()
@@ -330,7 +336,8 @@ impl Identifier {
         })?;
         let validity = jws.claims.validity()?;
         validity.check(now.as_second(), self.0.leeway)?;
-        jws.claims.check_audience(&issuer.config.issuer.audiences)?;
+        jws.claims
+            .check_audience(&issuer.config.issuer, &self.0.other_door)?;
         let generation = issuer.verify(&jws, now).await?;
         let caller = Arc::new(self.caller(issuer, &jws.claims, validity, token)?);
         Ok(Verified {

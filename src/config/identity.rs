@@ -171,13 +171,6 @@ fn in_common<'a>(
     one: &'a AuthenticationConfiguration,
     other: &'a AuthenticationConfiguration,
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
-    accepted(one).filter(|pair| accepted(other).any(|theirs| theirs == *pair))
-}
-
-fn accepted(authentication: &AuthenticationConfiguration) -> impl Iterator<Item = (&str, &str)> {
-    authentication.jwt.iter().flat_map(|jwt| {
-        let url = jwt.issuer.url.trim_end_matches('/');
-        let audiences = jwt.issuer.audiences.iter();
-        audiences.map(move |audience| (url, audience.as_str()))
-    })
+    one.accepted()
+        .filter(|pair| other.accepted().any(|theirs| theirs == *pair))
 }

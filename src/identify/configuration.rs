@@ -31,6 +31,17 @@ pub struct AuthenticationConfiguration {
     pub anonymous: Option<Anonymous>,
 }
 
+impl AuthenticationConfiguration {
+    /// Every issuer (without a slash at the end) and audience whose tokens are accepted.
+    pub fn accepted(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.jwt.iter().flat_map(|jwt| {
+            let url = jwt.issuer.url.trim_end_matches('/');
+            let audiences = jwt.issuer.audiences.iter();
+            audiences.map(move |audience| (url, audience.as_str()))
+        })
+    }
+}
+
 /// Anonymous requests; only `enabled: false` is accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

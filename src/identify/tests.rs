@@ -640,6 +640,27 @@ async fn delegation_splits_agent_and_principal() {
 }
 
 #[tokio::test]
+async fn threat_22_a_token_for_both_doors_opens_neither() {
+    let world = World::new().await;
+    let url = world.issuer.url().to_owned();
+    let at = |other_door| {
+        let options = Options {
+            other_door,
+            ..options()
+        };
+        Identifier::new(&configuration(&world.issuer), options).unwrap()
+    };
+    let headers = authorization(&world.mint(json!({"aud": ["gate", "console"]})));
+    let gate = at(vec![(url.clone(), "console".to_owned())]);
+    let both = gate.identify(&headers, Timestamp::now()).await;
+    assert!(outside(both).contains("both doors"));
+    // The same word of another issuer, and another word of this one, open no other door.
+    let other = "https://other.test".to_owned();
+    let gate = at(vec![(other, "console".to_owned()), (url, "x".to_owned())]);
+    assert!(gate.identify(&headers, Timestamp::now()).await.is_ok());
+}
+
+#[tokio::test]
 async fn threat_22_an_agents_token_is_worth_nothing_at_the_humans_door() {
     let agents = World::new().await;
     let mut config = configuration(&agents.issuer);

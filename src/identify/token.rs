@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::configuration::Issuer;
 use crate::refusal::Refusal;
 
 /// Longer tokens are refused unread, in bytes.
@@ -265,19 +266,23 @@ impl Claims {
         })
     }
 
-    /// Whether `aud` (RFC 7519 §4.1.3) names one of `audiences`.
-    pub(super) fn check_audience(&self, audiences: &[String]) -> Result<(), Refusal> {
-        let wanted = |value: &Value| {
-            value
-                .as_str()
-                .is_some_and(|a| audiences.iter().any(|w| w == a))
-        };
-        let matches = match self.0.get("aud") {
-            Some(Value::Array(list)) => list.iter().any(wanted),
-            Some(one) => wanted(one),
-            None => false,
-        };
-        if matches {
+    /// Whether `aud` (RFC 7519 §4.1.3) names one of the issuer's audiences, and none by which
+    /// its tokens open the gate's other door: who holds what opens both could approve what
+    /// they ask for.
+    pub(super) fn check_audience(
+        &self,
+        issuer: &Issuer,
+        other_door: &[(String, String)],
+    ) -> Result<(), Refusal> {
+        let url = issuer.url.trim_end_matches('/');
+        if self.is_for(|named| issuer.audiences.iter().any(|audience| audience == named)) {
+            if self.is_for(|named| other_door.iter().any(|(u, a)| u == url && a == named)) {
+                return Err(refused(
+                    "the token would open both doors of this gate; ask your identity provider \
+                     for one for this door alone",
+                    "the token's aud names an audience of the other door too",
+                ));
+            }
             return Ok(());
         }
         let aud = self
@@ -288,6 +293,18 @@ impl Claims {
             "the token is for another audience; ask your identity provider for one for this gate",
             format!("the token's aud is {aud}"),
         ))
+    }
+}
+
+impl Claims {
+    /// Whether any audience that the token names is one of these.
+    fn is_for(&self, these: impl Fn(&str) -> bool) -> bool {
+        let named = |value: &Value| value.as_str().is_some_and(&these);
+        match self.0.get("aud") {
+            Some(Value::Array(list)) => list.iter().any(named),
+            Some(one) => named(one),
+            None => false,
+        }
     }
 }
 
