@@ -17,10 +17,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::approve::{ApproveError, Voter};
 use crate::identify::{Identifier, Person};
 use crate::journey::Gate;
+use crate::output::text;
 use crate::refusal::Refusal;
 use crate::store::{Store, StoreError};
 
@@ -116,6 +118,16 @@ fn voter(person: &Person) -> Voter {
     }
 }
 
+/// A document, in JSON that may be printed as it is.
+struct Shown(Value);
+
+impl IntoResponse for Shown {
+    fn into_response(self) -> Response {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        (json, text::json(&self.0, false)).into_response()
+    }
+}
+
 /// A "no" of this door: the same `Status` document as at the agents' door.
 struct No(Refusal);
 
@@ -163,12 +175,7 @@ impl IntoResponse for No {
                 "refused at the humans' door"
             );
         }
-        let body = self.0.status_document("");
-        (
-            self.0.code(),
-            [(header::CONTENT_TYPE, "application/json")],
-            body,
-        )
-            .into_response()
+        let status = serde_json::from_slice(&self.0.status_document("")).unwrap_or_default();
+        (self.0.code(), Shown(status)).into_response()
     }
 }

@@ -7,6 +7,10 @@ use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
+pub mod text;
+
+pub use text::plain;
+
 /// The form of a result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -36,8 +40,16 @@ pub fn line(text: impl std::fmt::Display) {
 pub fn print(output: Output, document: &Value, table: impl FnOnce(&Value)) -> anyhow::Result<()> {
     match output {
         Output::Table => table(document),
-        Output::Json => line(serde_json::to_string_pretty(document)?),
-        Output::Yaml => line(serde_saphyr::to_string(document)?.trim_end()),
+        Output::Json => line(text::json(document, true)),
+        Output::Yaml => {
+            let yaml = serde_saphyr::to_string(document)?;
+            if yaml.contains(|c| text::steers(c) && c != '\n') {
+                // JSON is YAML too, and can say all characters in escapes.
+                line(text::json(document, true));
+            } else {
+                line(yaml.trim_end());
+            }
+        }
     }
     Ok(())
 }
@@ -82,19 +94,6 @@ pub fn field(document: &Value, name: &str) -> String {
             .join(", "),
         Some(other) => other.to_string(),
     }
-}
-
-/// Text with control characters made visible.
-pub fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 /// `fields`, each on a line of its own with its label, leaving empty ones out.

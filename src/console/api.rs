@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Console, No, voter};
+use super::{Console, No, Shown, voter};
 use crate::approve::{Answer, HoldView};
 use crate::identify::Person;
 use crate::record::entry::{HoldEvent, HoldStep};
@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 use crate::review::{self, Finding};
 use crate::store::{HoldFilter, HoldStatus, RecordQuery, RecordRow, SessionQuery, SessionRow};
 
-type Answered = Result<Json<Value>, No>;
+type Answered = Result<Shown, No>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,19 +48,20 @@ pub(super) async fn holds(
         .filter(|hold| may_see(&console, &person, hold))
         .map(hold_document)
         .collect();
-    Ok(Json(json!({"items": items})))
+    Ok(Shown(json!({"items": items})))
 }
 
 pub(super) async fn hold(
     State(console): State<Arc<Console>>,
     Extension(person): Extension<Person>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Answered {
+    let Path(id) = id.map_err(unreadable)?;
     let hold = console.gate.holds.get(&id).await?;
     if !may_see(&console, &person, &hold) {
         return Err(not_an_approver(&person, &hold));
     }
-    Ok(Json(hold_document(&hold)))
+    Ok(Shown(hold_document(&hold)))
 }
 
 #[derive(Deserialize)]
@@ -74,9 +75,10 @@ pub(super) struct Vote {
 pub(super) async fn vote(
     State(console): State<Arc<Console>>,
     Extension(person): Extension<Person>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     vote: Result<Json<Vote>, JsonRejection>,
 ) -> Answered {
+    let Path(id) = id.map_err(unreadable)?;
     let Json(vote) = vote.map_err(unreadable)?;
     let now = Timestamp::now();
     let hold = console
@@ -96,7 +98,7 @@ pub(super) async fn vote(
         comment: (!vote.comment.is_empty()).then_some(vote.comment),
     };
     console.gate.recorder.hold(event).await?;
-    Ok(Json(hold_document(&hold)))
+    Ok(Shown(hold_document(&hold)))
 }
 
 #[derive(Deserialize)]
@@ -145,7 +147,7 @@ pub(super) async fn records(
         .await?;
     let next = found.last().map(|row| row.position);
     let items: Vec<Value> = found.iter().map(record_document).collect();
-    Ok(Json(json!({"items": items, "next": next})))
+    Ok(Shown(json!({"items": items, "next": next})))
 }
 
 #[derive(Deserialize)]
@@ -171,15 +173,16 @@ pub(super) async fn sessions(
         })
         .await?;
     let items: Vec<Value> = found.iter().map(session_document).collect();
-    Ok(Json(json!({"items": items})))
+    Ok(Shown(json!({"items": items})))
 }
 
 pub(super) async fn session(
     State(console): State<Arc<Console>>,
     Extension(person): Extension<Person>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Answered {
     console.auditor(&person)?;
+    let Path(id) = id.map_err(unreadable)?;
     let Some(session) = console.store.session(id.clone(), None).await? else {
         let sentence =
             format!("there is no session {id:?}: list them with `gateward sessions list`");
@@ -190,7 +193,7 @@ pub(super) async fn session(
     if let Some(fields) = document.as_object_mut() {
         fields.insert("items".to_owned(), json!(items));
     }
-    Ok(Json(document))
+    Ok(Shown(document))
 }
 
 #[derive(Deserialize)]
@@ -221,7 +224,7 @@ pub(super) async fn usage(
             json!({"finding": "RuleNeverMatched", "policy": rule.policy, "rule": rule.rule, "sentence": finding.to_string()})
         })
         .collect();
-    Ok(Json(json!({"items": usage, "findings": findings})))
+    Ok(Shown(json!({"items": usage, "findings": findings})))
 }
 
 pub(super) async fn nothing() -> No {

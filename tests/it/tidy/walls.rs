@@ -39,11 +39,13 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Beside the walk.
     ("review", &["store"]),
     ("config", &["identify", "decide"]),
+    // What people read, on a terminal or through the humans' door.
+    ("output", &[]),
     // The humans' door speaks of holds and records, and asks the gate that serves agents.
     (
         "console",
         &[
-            "identify", "approve", "record", "journey", "review", "store", "refusal",
+            "identify", "approve", "record", "journey", "review", "store", "output", "refusal",
         ],
     ),
     // Builds every room that has something to build.
@@ -54,7 +56,6 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config", "console",
         ],
     ),
-    ("output", &[]),
     ("demo", &["mask", "config", "app", "output"]),
     ("cli", &["record", "config", "app", "demo", "output"]),
     ("main", &["cli"]),
