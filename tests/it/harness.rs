@@ -34,8 +34,9 @@ pub fn world() -> &'static World {
     &WORLD
 }
 
-/// Runs a test on the shared runtime.
+/// Runs a test on the shared runtime, in the world, which cannot be started from within.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
+    world();
     RUNTIME.block_on(test)
 }
 

@@ -40,9 +40,10 @@
 //! | 1, 3, 8, 9, 10: headers, upgrades, proxies, paths | `requests` |
 //! | 4, 5: tokens, and whom they make the caller | `tokens` |
 //! | 25: one request hidden in another | `desync` |
-//! | 11, 12, 15, 20, 22: queries, bodies, holds, what is kept, doors | `objects` |
+//! | 11, 12: queries and bodies | `objects` |
 
 mod desync;
 mod objects;
 mod requests;
+mod stage;
 mod tokens;
