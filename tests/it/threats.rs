@@ -41,7 +41,9 @@
 //! | 4, 5: tokens, and whom they make the caller | `tokens` |
 //! | 25: one request hidden in another | `desync` |
 //! | 11, 12: queries and bodies | `objects` |
+//! | 15: holds and approvals | `approvals` |
 
+mod approvals;
 mod desync;
 mod objects;
 mod requests;
