@@ -42,9 +42,11 @@
 //! | 25: one request hidden in another | `desync` |
 //! | 11, 12: queries and bodies | `objects` |
 //! | 15: holds and approvals | `approvals` |
+//! | 20: what is kept and told | `disclosure` |
 
 mod approvals;
 mod desync;
+mod disclosure;
 mod objects;
 mod requests;
 mod stage;
