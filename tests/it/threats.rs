@@ -43,10 +43,12 @@
 //! | 11, 12: queries and bodies | `objects` |
 //! | 15: holds and approvals | `approvals` |
 //! | 20: what is kept and told | `disclosure` |
+//! | 22: the two doors | `doors` |
 
 mod approvals;
 mod desync;
 mod disclosure;
+mod doors;
 mod objects;
 mod requests;
 mod stage;
