@@ -17,6 +17,7 @@ pub mod mask;
 pub mod parse;
 pub mod record;
 
+pub mod cel;
 pub mod refusal;
 
 pub mod app;

@@ -14,9 +14,11 @@
 )]
 
 mod bad_input;
+mod cel;
 mod demo;
 mod docs;
 mod harness;
 mod journey;
+mod oracle;
 mod threats;
 mod tidy;

@@ -10,11 +10,13 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("refusal", &[]),
     ("metrics", &[]),
     ("store", &["refusal"]),
+    // The language of conditions: it knows neither requests nor callers.
+    ("cel", &[]),
     // The steps.
     ("accept", &["refusal"]),
-    ("identify", &["accept", "refusal"]),
+    ("identify", &["accept", "cel", "refusal"]),
     ("parse", &["accept", "identify", "refusal"]),
-    ("decide", &["identify", "parse", "refusal"]),
+    ("decide", &["identify", "parse", "cel", "refusal"]),
     // What waits must outlive a restart: the one step that keeps rows.
     (
         "approve",
@@ -160,7 +162,7 @@ fn heads(group: &str) -> Vec<&str> {
 /// What gives the same answer to the same question can be tested by tables and searched by
 /// properties; so these rooms have no clock, no disk, no network, no chance, no runtime.
 /// (What they import may: they take the types of other rooms, which tell what was found.)
-const PURE: [&str; 3] = ["parse", "decide", "mask"];
+const PURE: [&str; 4] = ["parse", "decide", "mask", "cel"];
 
 const IMPURE: [&str; 15] = [
     "tokio",
@@ -202,6 +204,8 @@ fn is_impure(code: &str, at: usize, word: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
     match word {
         "now" => before.ends_with("::"),
+        // An address is a value.
+        "net" if after.trim_start_matches([':', '{']).starts_with("Ip") => false,
         "fs" | "net" | "env" | "process" | "thread" => {
             let in_path = before.ends_with("::") || after.starts_with("::");
             in_path || after.starts_with('!') || line.trim_start().starts_with("use ")
