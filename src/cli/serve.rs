@@ -110,7 +110,7 @@ impl Schema {
             .filter(|(name, _)| {
                 self.kind
                     .as_deref()
-                    .is_none_or(|kind| name.eq_ignore_ascii_case(kind))
+                    .is_none_or(|kind| kind_of(name).eq_ignore_ascii_case(kind_of(kind)))
             })
             .collect();
         anyhow::ensure!(
@@ -169,4 +169,9 @@ fn log(json: bool) {
     } else {
         builder.init();
     }
+}
+
+/// `policy` of `policy.json`.
+fn kind_of(name: &str) -> &str {
+    name.strip_suffix(".json").unwrap_or(name)
 }
