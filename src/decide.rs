@@ -4,6 +4,7 @@
 //! beats hold beats allow, whatever the order of rules and files. Pure: no clock, no file,
 //! no network; it never looks at anything but its arguments.
 
+mod conditions;
 mod glob;
 pub mod period;
 pub mod policy;
@@ -12,9 +13,12 @@ mod set;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::identify::Caller;
 use crate::parse::{Ask, RequestInfo};
 use crate::refusal::Refusal;
+use conditions::Trial;
 use policy::Effect;
 use rule::{Rule, Verbs, View};
 
@@ -33,9 +37,9 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// Decides on a request.
-pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet) -> Decision {
-    let judged = judged(&View::of(&caller, &ask), policy);
+/// Decides on a request. `now`: for conditions that speak of the time.
+pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet, now: Timestamp) -> Decision {
+    let judged = judged(&View::of(&caller, &ask, now), policy);
     match judged {
         Judged::By(rule) => match (rule.effect, &rule.hold) {
             (Effect::Allow, _) => Decision::Permit(Permit {
@@ -60,6 +64,11 @@ pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet) -> Decision {
                 reason: rule.reason.to_string(),
             }),
         },
+        Judged::Failed { rule, cause } => Decision::Refuse(Refusal::ConditionFailed {
+            policy: rule.policy.to_string(),
+            rule: rule.name.to_string(),
+            inside: cause,
+        }),
         Judged::ByDefault { missing } => Decision::Refuse(Refusal::NotAllowed {
             operation: operation_as(missing.name().unwrap_or(ask.info().verb), ask.info()),
             agent: caller.agent().to_owned(),
@@ -68,12 +77,17 @@ pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet) -> Decision {
 }
 
 /// The same decision without its consequences, for explanations and tests.
-pub fn judge<'p>(caller: &Caller, ask: &Ask, policy: &'p PolicySet) -> Judgement<'p> {
-    judged(&View::of(caller, ask), policy).into()
+pub fn judge<'p>(
+    caller: &Caller,
+    ask: &Ask,
+    policy: &'p PolicySet,
+    now: Timestamp,
+) -> Judgement<'p> {
+    judged(&View::of(caller, ask, now), policy).into()
 }
 
 /// What the rules say about a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement<'p> {
     /// The answer.
     pub verdict: Verdict,
@@ -85,9 +99,12 @@ pub struct Judgement<'p> {
     pub reason: &'p str,
     /// Given exactly for [`Verdict::Hold`].
     pub hold: Option<&'p HoldTerms>,
+    /// Which condition failed, and how: given exactly for [`Verdict::Failed`], for the
+    /// operator.
+    pub cause: Option<String>,
 }
 
-/// The four answers.
+/// The answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -97,6 +114,8 @@ pub enum Verdict {
     Hold,
     /// A rule denies it.
     Deny,
+    /// A condition of a rule could not be evaluated: it is refused.
+    Failed,
     /// No rule speaks of it, or not of all that it may do.
     #[serde(rename = "default")]
     DefaultDeny,
@@ -265,32 +284,54 @@ fn operation_as(verb: &str, info: &RequestInfo) -> String {
 
 enum Judged<'p> {
     By(&'p Rule),
+    Failed {
+        rule: &'p Rule,
+        /// Which condition, and how.
+        cause: String,
+    },
     ByDefault {
         /// The verbs that no rule allows.
         missing: Verbs,
     },
 }
 
-/// Rules stand in the order deny, hold, allow: the first match of the former two decides,
-/// and allow rules are asked until every verb of the request is covered.
+/// Deny, then hold, then allow: the first of these that has something to say decides, and
+/// allow rules are asked until every verb of the request is covered. A condition that fails
+/// refuses, unless the request is denied anyway: so the order of rules means nothing.
 fn judged<'p>(view: &View<'_>, policy: &'p PolicySet) -> Judged<'p> {
+    let mut trial = Trial::of(view);
     let mut missing = view.all_of;
-    let mut first = None;
-    for rule in &policy.rules {
-        let verbs = match rule.effect {
-            Effect::Deny | Effect::Hold => view.any_of,
-            Effect::Allow => missing,
-        };
-        if !rule.verbs.meets(verbs) || !rule.matches(view) {
-            continue;
+    for rules in policy.rules.chunk_by(|a, b| a.effect == b.effect) {
+        let (mut found, mut failed) = (None, None);
+        for rule in rules {
+            let allows = rule.effect == Effect::Allow;
+            let verbs = if allows { view.all_of } else { view.any_of };
+            // What is settled can only be unsettled by a condition that fails.
+            let settled = found.is_some() && (!allows || missing.is_empty());
+            if (settled && rule.conditions.is_empty())
+                || !rule.verbs.meets(verbs)
+                || !rule.matches(view)
+            {
+                continue;
+            }
+            match trial.holds(&rule.conditions) {
+                Ok(true) if rule.effect == Effect::Deny => return Judged::By(rule),
+                Ok(true) => {
+                    found.get_or_insert(rule);
+                    missing = missing.without(if allows { rule.verbs } else { Verbs::none() });
+                }
+                Ok(false) => {}
+                Err(cause) => {
+                    failed.get_or_insert(Judged::Failed { rule, cause });
+                }
+            }
         }
-        if rule.effect != Effect::Allow {
-            return Judged::By(rule);
-        }
-        let first = *first.get_or_insert(rule);
-        missing = missing.without(rule.verbs);
-        if missing.is_empty() {
-            return Judged::By(first);
+        match (failed, found) {
+            (Some(failed), _) => return failed,
+            (None, Some(rule)) if rule.effect != Effect::Allow || missing.is_empty() => {
+                return Judged::By(rule);
+            }
+            _ => {}
         }
     }
     Judged::ByDefault { missing }
@@ -309,6 +350,15 @@ impl<'p> From<Judged<'p>> for Judgement<'p> {
                 rule: &rule.name,
                 reason: &rule.reason,
                 hold: rule.hold.as_deref(),
+                cause: None,
+            },
+            Judged::Failed { rule, cause } => Self {
+                verdict: Verdict::Failed,
+                policy: &rule.policy,
+                rule: &rule.name,
+                reason: &rule.reason,
+                hold: None,
+                cause: Some(cause),
             },
             Judged::ByDefault { .. } => Self {
                 verdict: Verdict::DefaultDeny,
@@ -316,6 +366,7 @@ impl<'p> From<Judged<'p>> for Judgement<'p> {
                 rule: "",
                 reason: "",
                 hold: None,
+                cause: None,
             },
         }
     }

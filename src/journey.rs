@@ -112,7 +112,7 @@ async fn admit(gate: &Gate, arrival: Arrival, record: &mut Record) -> Result<Adm
     };
     let plan = Plan::for_ask(&ask);
 
-    let permit = match decide::decide(caller, ask, &gate.policy.load()) {
+    let permit = match decide::decide(caller, ask, &gate.policy.load(), Timestamp::now()) {
         Decision::Permit(permit) => {
             permit.ask().carried()?;
             permit
@@ -175,7 +175,7 @@ async fn settle(
     approved(gate, &hold, state)?;
 
     let (caller, ask) = hold.into_parts();
-    match decide::decide(caller, ask, &gate.policy.load()) {
+    match decide::decide(caller, ask, &gate.policy.load(), Timestamp::now()) {
         Decision::Permit(permit) => Ok(permit),
         Decision::Refuse(refusal) => Err(refusal),
         Decision::Hold(hold) => {
@@ -322,7 +322,9 @@ fn held(hold: &Hold) -> Grounds {
 
 fn denied(refusal: &Refusal, policies: &PolicySet) -> Grounds {
     let (policy, rule) = match refusal {
-        Refusal::Denied { policy, rule, .. } => (policy.clone(), rule.clone()),
+        Refusal::Denied { policy, rule, .. } | Refusal::ConditionFailed { policy, rule, .. } => {
+            (policy.clone(), rule.clone())
+        }
         _ => (String::new(), String::new()),
     };
     Grounds {

@@ -58,8 +58,10 @@ impl RequestInfo {
     }
 }
 
-/// What a request means, and its body.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a request means, and its body. As JSON, the names that conditions of rules use; each
+/// of them is always there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// The request reads or writes Secrets.
     pub secrets: bool,

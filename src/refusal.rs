@@ -81,6 +81,16 @@ pub enum Refusal {
         /// The rule's own sentence.
         reason: String,
     },
+    /// A condition of a rule that matches could not be evaluated, so nobody knows what the
+    /// rule says.
+    ConditionFailed {
+        /// The policy's name.
+        policy: String,
+        /// The rule's name.
+        rule: String,
+        /// Which condition and how, for the operator; it may hold parts of the request.
+        inside: String,
+    },
     /// No rule allows it: the default.
     NotAllowed {
         /// The request in words: `delete pods in "default"`.
@@ -203,6 +213,7 @@ impl Refusal {
             | Self::StoreUnavailable { inside }
             | Self::UpstreamUnreachable { inside, .. }
             | Self::UpstreamCredential { inside, .. }
+            | Self::ConditionFailed { inside, .. }
             | Self::Unmaskable { inside, .. }
             | Self::Internal { inside } => Some(inside),
             _ => None,

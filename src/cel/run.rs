@@ -79,7 +79,7 @@ impl<'m, 'a> Run<'m, 'a> {
             Step::Variable(name) => self
                 .scope
                 .field(name)
-                .ok_or_else(|| Trouble::new(format!("no such variable: {name}"))),
+                .ok_or_else(|| Trouble::new(format!("{name} is not known here"))),
             Step::Local(at) => self
                 .locals
                 .get(*at)

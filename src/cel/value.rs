@@ -56,7 +56,7 @@ impl fmt::Display for Moment {
 
 /// A thing with known fields, such as the caller; also the variables of an expression.
 pub trait Record: fmt::Debug {
-    /// The value of a field; none if there is no such field.
+    /// The value of a field; none if there is no such field, or nobody knows its value.
     fn field<'a>(&'a self, name: &str) -> Option<Value<'a>>;
 }
 
@@ -91,6 +91,7 @@ pub trait Entries: fmt::Debug {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum List<'a> {
     Borrowed(&'a dyn Items),
+    Texts(&'a [String]),
     Made(Rc<[Value<'a>]>),
 }
 
@@ -138,6 +139,11 @@ impl<'a> Value<'a> {
     /// A list that is borrowed.
     pub fn items(items: &'a dyn Items) -> Self {
         Self::List(List::Borrowed(items))
+    }
+
+    /// A list of texts that is borrowed.
+    pub fn texts(texts: &'a [String]) -> Self {
+        Self::List(List::Texts(texts))
     }
 
     /// A map that is borrowed.
@@ -201,6 +207,7 @@ impl<'a> List<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Borrowed(items) => items.count(),
+            Self::Texts(items) => items.len(),
             Self::Made(items) => items.len(),
         }
     }
@@ -214,6 +221,7 @@ impl<'a> List<'a> {
     pub fn get(&self, at: usize) -> Option<Value<'a>> {
         match self {
             Self::Borrowed(items) => items.item(at),
+            Self::Texts(items) => items.get(at).map(|text| Value::text(text)),
             Self::Made(items) => items.get(at).cloned(),
         }
     }
@@ -272,16 +280,6 @@ impl Items for Vec<Json> {
     }
 }
 
-impl Items for Vec<String> {
-    fn count(&self) -> usize {
-        self.len()
-    }
-
-    fn item<'a>(&'a self, at: usize) -> Option<Value<'a>> {
-        self.get(at).map(|text| Value::text(text))
-    }
-}
-
 impl Entries for serde_json::Map<String, Json> {
     fn count(&self) -> usize {
         self.len()
@@ -305,13 +303,13 @@ impl Entries for BTreeMap<String, Vec<String>> {
     }
 
     fn find<'a>(&'a self, key: &str) -> Option<Value<'a>> {
-        self.get(key).map(|list| Value::items(list))
+        self.get(key).map(|list| Value::texts(list))
     }
 
     fn all<'a>(&'a self) -> Box<dyn Iterator<Item = (&'a str, Value<'a>)> + 'a> {
         Box::new(
             self.iter()
-                .map(|(name, list)| (name.as_str(), Value::items(list))),
+                .map(|(name, list)| (name.as_str(), Value::texts(list))),
         )
     }
 }

@@ -115,9 +115,25 @@ pub struct RuleSpec {
     /// What the request must mean: any of these. Default: anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Vec<Fact>>,
+    /// What else must be true of the request: all of these, in CEL. Only a rule that
+    /// matches in every other way asks them. A condition that cannot be evaluated, because
+    /// a field is not there or it costs too much, refuses the request, whatever the effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_conditions: Vec<MatchCondition>,
     /// How a hold is answered. Only with `effect: hold`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldSpec>,
+}
+
+/// A condition, as in a ValidatingAdmissionPolicy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MatchCondition {
+    /// Unique within the rule: lower-case letters, digits, `-` and `.`, at most 63.
+    pub name: String,
+    /// CEL that is true or false, over `caller`, `ask`, `object`, `oldObject`, `facts`,
+    /// `cluster` and `now`; at most 8 KiB.
+    pub expression: String,
 }
 
 /// What happens to a request that a rule matches.

@@ -6,11 +6,14 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::HoldTerms;
+use super::conditions::Conditions;
 use super::glob::Glob;
 use super::policy::{Effect, Fact, Verb};
 use crate::identify::Caller;
-use crate::parse::{Ask, Facts, RequestInfo};
+use crate::parse::{Ask, Facts, Node, RequestInfo};
 
 /// Patterns of which any may match; `None` means that nothing was said.
 pub(super) type Globs = Option<Box<[Glob]>>;
@@ -32,6 +35,8 @@ pub(super) struct Rule {
     pub clusters: Globs,
     pub verbs: Verbs,
     pub target: Target,
+    /// Asked when everything else matches; empty for most rules.
+    pub conditions: Conditions,
     /// Given exactly for `Effect::Hold`.
     pub hold: Option<Arc<HoldTerms>>,
 }
@@ -53,24 +58,63 @@ pub(super) enum Target {
 /// A request as rules see it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
-    caller: &'a Caller,
-    cluster: &'a str,
-    info: &'a RequestInfo,
-    facts: &'a Facts,
+    pub caller: &'a Caller,
+    pub cluster: &'a str,
+    pub info: &'a RequestInfo,
+    pub facts: &'a Facts,
+    /// What comes of a write.
+    pub object: Known<'a>,
+    /// What a write finds.
+    pub old: Known<'a>,
+    pub dry_run: bool,
+    pub now: Timestamp,
     /// A hold or deny rule on any of these stops the request.
     pub any_of: Verbs,
     /// Every one of these must be allowed.
     pub all_of: Verbs,
 }
 
+/// An object, as far as it is known when a request is judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Known<'a> {
+    Object(&'a Node),
+    /// There is none.
+    Nothing,
+    /// There is one, or several, and nobody has looked.
+    Unknown,
+}
+
+impl<'a> Known<'a> {
+    /// The one place that says what is known of the objects of a request: after it, and
+    /// before it.
+    fn objects_of(ask: &'a Ask) -> (Self, Self) {
+        match (ask.info().verb, ask.tree()) {
+            ("create", Some(object)) => (Self::Object(object), Self::Nothing),
+            ("create", None) => (Self::Nothing, Self::Nothing),
+            ("update", Some(object)) => (Self::Object(object), Self::Unknown),
+            ("update" | "patch", _) => (Self::Unknown, Self::Unknown),
+            ("delete" | "deletecollection", _) => (Self::Nothing, Self::Unknown),
+            _ => (Self::Nothing, Self::Nothing),
+        }
+    }
+}
+
 impl<'a> View<'a> {
-    pub(super) fn of(caller: &'a Caller, ask: &'a Ask) -> Self {
+    pub(super) fn of(caller: &'a Caller, ask: &'a Ask, now: Timestamp) -> Self {
         let applies = ask
             .content_type()
             .is_some_and(|media_type| media_type.starts_with("application/apply-patch"));
-        Self::new(caller, ask.cluster(), ask.info(), ask.facts(), applies)
+        let (object, old) = Known::objects_of(ask);
+        Self {
+            object,
+            old,
+            dry_run: ask.dry_run(),
+            now,
+            ..Self::new(caller, ask.cluster(), ask.info(), ask.facts(), applies)
+        }
     }
 
+    /// Of what is known of every request; its objects are not, and it is 1970.
     /// `applies`: a server-side apply, which creates what is not there.
     pub(super) fn new(
         caller: &'a Caller,
@@ -99,6 +143,10 @@ impl<'a> View<'a> {
             cluster,
             info,
             facts,
+            object: Known::Unknown,
+            old: Known::Unknown,
+            dry_run: false,
+            now: Timestamp::UNIX_EPOCH,
             any_of,
             all_of,
         }
@@ -106,7 +154,7 @@ impl<'a> View<'a> {
 }
 
 impl Rule {
-    /// Whether the rule matches, its verbs aside.
+    /// Whether the rule matches, its verbs and its conditions aside.
     pub(super) fn matches(&self, view: &View<'_>) -> bool {
         self.matches_target(view)
             && within(&self.clusters, view.cluster)

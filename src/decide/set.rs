@@ -1,6 +1,9 @@
 //! Policy documents → an immutable [`PolicySet`]. Part of room ④; everything that can be
 //! wrong with a rule is found here, before the first request.
 
+mod conditions;
+mod hold;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -9,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use super::HoldTerms;
 use super::glob::Glob;
-use super::period::Period;
 use super::policy::{Effect, Policy, RuleSpec, Verb};
 use super::rule::{Globs, Rule, Target, Verbs};
 
@@ -162,6 +164,7 @@ impl Check<'_> {
         let subjects = spec.subjects.clone().unwrap_or_default();
         let target = self.target(at, spec);
         let verbs = self.verbs(at, spec);
+        let conditions = self.conditions(at, spec);
         let hold = self.hold(at, spec).map(|(expires_after, groups, quorum)| {
             Arc::new(HoldTerms {
                 policy: policy.clone(),
@@ -183,6 +186,7 @@ impl Check<'_> {
             clusters: self.globs(at, "clusters", spec.clusters.as_deref()),
             verbs,
             target: target?,
+            conditions,
             hold,
         })
     }
@@ -210,45 +214,6 @@ impl Check<'_> {
             );
         }
         reason.into()
-    }
-
-    fn hold(&mut self, at: &str, spec: &RuleSpec) -> Option<(Period, Box<[String]>, u32)> {
-        if spec.effect != Effect::Hold {
-            if spec.hold.is_some() {
-                self.error(
-                    &format!("{at}.hold"),
-                    "only a rule with \"effect: hold\" has a hold".to_owned(),
-                    Some("remove it, or set \"effect: hold\"".to_owned()),
-                );
-            }
-            return None;
-        }
-        let hold = spec.hold.clone().unwrap_or_default();
-        let seconds = hold.expires_after.duration().as_secs();
-        if !(10..=86_400).contains(&seconds) {
-            self.error(
-                &format!("{at}.hold.expiresAfter"),
-                format!("{} is not between 10s and 24h", hold.expires_after),
-                None,
-            );
-        }
-        if !(1..=10).contains(&hold.quorum) {
-            self.error(
-                &format!("{at}.hold.quorum"),
-                format!("{} is not between 1 and 10", hold.quorum),
-                None,
-            );
-        }
-        for (index, group) in hold.approver_groups.iter().enumerate() {
-            if group.is_empty() || group.contains('*') {
-                self.error(
-                    &format!("{at}.hold.approverGroups[{index}]"),
-                    format!("\"{group}\" is not the name of a group; patterns do not work here"),
-                    None,
-                );
-            }
-        }
-        Some((hold.expires_after, hold.approver_groups.into(), hold.quorum))
     }
 
     fn verbs(&mut self, at: &str, spec: &RuleSpec) -> Verbs {

@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod conditions;
 mod properties;
 mod table;
 
@@ -249,7 +250,8 @@ fn a_server_side_apply_is_known_by_its_content_type() {
     let set = set(&[
         r#"{name: p, effect: allow, verbs: [patch], apiGroups: [""], resources: [configmaps]}"#,
     ]);
-    let Decision::Refuse(Refusal::NotAllowed { operation, .. }) = decide(caller, apply, &set)
+    let Decision::Refuse(Refusal::NotAllowed { operation, .. }) =
+        decide(caller, apply, &set, Timestamp::UNIX_EPOCH)
     else {
         panic!("let through");
     };
@@ -262,7 +264,12 @@ fn a_permit_says_who_let_what_through() {
         default_pack(),
         Asked::new("GET /api/v1/namespaces/a/pods/p"),
     );
-    let Decision::Permit(permit) = decide(Arc::new(asked.caller), asked.ask, &pack) else {
+    let Decision::Permit(permit) = decide(
+        Arc::new(asked.caller),
+        asked.ask,
+        &pack,
+        Timestamp::UNIX_EPOCH,
+    ) else {
         panic!("not allowed");
     };
     let (caller, ask, grant) = permit.into_parts();
@@ -279,7 +286,12 @@ fn a_denial_carries_the_rules_own_sentence() {
         policy,
         rule,
         reason,
-    }) = decide(Arc::new(asked.caller), asked.ask, &pack)
+    }) = decide(
+        Arc::new(asked.caller),
+        asked.ask,
+        &pack,
+        Timestamp::UNIX_EPOCH,
+    )
     else {
         panic!("not denied");
     };
@@ -293,7 +305,12 @@ fn held() -> Hold {
         r#"{name: h, effect: hold, reason: h., verbs: [delete], apiGroups: [""], resources: [pods], hold: {quorum: 2, approverGroups: [ops], expiresAfter: 1h}}"#,
     ]);
     let asked = Asked::new("DELETE /api/v1/namespaces/a/pods/p");
-    match decide(Arc::new(asked.caller), asked.ask, &set) {
+    match decide(
+        Arc::new(asked.caller),
+        asked.ask,
+        &set,
+        Timestamp::UNIX_EPOCH,
+    ) {
         Decision::Hold(hold) => hold,
         other => panic!("{other:?}"),
     }

@@ -31,6 +31,7 @@ impl Refusal {
             | Self::NotUnderstood { .. }
             | Self::MaskReturned { .. } => self.row_of_parse(),
             Self::Denied { .. }
+            | Self::ConditionFailed { .. }
             | Self::NotAllowed { .. }
             | Self::Held { .. }
             | Self::HoldRejected { .. }
@@ -125,6 +126,15 @@ impl Refusal {
                 403,
                 "Forbidden",
                 format!("denied by rule {rule:?} of policy {policy:?}: {reason}"),
+            ),
+            // Asking again does not help, and nothing of the gate is broken: no 500.
+            Self::ConditionFailed { policy, rule, .. } => row(
+                403,
+                "Forbidden",
+                format!(
+                    "refused, because rule {rule:?} of policy {policy:?} could not be evaluated \
+                     for this request; give the platform team the record id of this answer"
+                ),
             ),
             Self::NotAllowed { operation, agent } => row(
                 403,

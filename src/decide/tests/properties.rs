@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::policy::{ApiVersion, Metadata, PolicyKind, PolicySpec, RuleSpec};
+use super::super::policy::{
+    ApiVersion, MatchCondition, Metadata, PolicyKind, PolicySpec, RuleSpec,
+};
 use super::super::policy::{Effect, Fact, Subjects, Verb};
 use super::*;
 
@@ -39,9 +41,21 @@ fn rule(effect: impl Strategy<Value = Effect>) -> impl Strategy<Value = RuleSpec
         some_of(&["web", "db", "*b"]),
         some_of(&["coder", "other", "*"]),
         prop::option::of(Just(vec![Fact::Privileged, Fact::Secrets])),
+        conditions(),
     )
         .prop_map(
-            |(effect, verbs, groups, resources, subs, namespaces, names, agents, facts)| RuleSpec {
+            |(
+                effect,
+                verbs,
+                groups,
+                resources,
+                subs,
+                namespaces,
+                names,
+                agents,
+                facts,
+                match_conditions,
+            )| RuleSpec {
                 name: "rule".to_owned(),
                 effect,
                 reason: Some("because.".to_owned()),
@@ -58,9 +72,31 @@ fn rule(effect: impl Strategy<Value = Effect>) -> impl Strategy<Value = RuleSpec
                 resource_names: names,
                 non_resource_urls: None,
                 facts,
+                match_conditions,
                 hold: None,
             },
         )
+}
+
+/// None mostly; some that hold, some that do not, some that fail.
+fn conditions() -> impl Strategy<Value = Vec<MatchCondition>> {
+    let expressions = &[
+        "true",
+        "ask.verb == 'get'",
+        "ask.namespace in ['prod', '']",
+        "facts.privileged.size() > 0",
+        "caller.groups.exists(g, g == 'ops')",
+        "dyn({}).missing == 1",
+    ][..];
+    let some = prop::collection::vec(prop::sample::select(expressions), 1..3);
+    prop::option::weighted(0.3, some).prop_map(|some| {
+        let condition = |(at, expression): (usize, &str)| MatchCondition {
+            name: format!("c{at}"),
+            expression: expression.to_owned(),
+        };
+        let some = some.unwrap_or_default();
+        some.into_iter().enumerate().map(condition).collect()
+    })
 }
 
 fn any_effect() -> impl Strategy<Value = Effect> {
@@ -124,7 +160,7 @@ fn strictness(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Allow => 0,
         Verdict::Hold => 1,
-        Verdict::Deny | Verdict::DefaultDeny => 2,
+        Verdict::Deny | Verdict::Failed | Verdict::DefaultDeny => 2,
     }
 }
 

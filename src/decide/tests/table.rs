@@ -43,7 +43,7 @@ fn the_default_pack_answers_as_the_table_says() {
             let groups: Vec<&str> = case.groups.iter().map(String::as_str).collect();
             asked.caller = Caller::for_test(agent, None, &groups);
         }
-        let judged = judge(&asked.caller, &asked.ask, &pack);
+        let judged = judge(&asked.caller, &asked.ask, &pack, Timestamp::UNIX_EPOCH);
         if (judged.verdict, judged.rule) != (case.verdict, &*case.rule) {
             wrong.push(format!(
                 "{}: {:?} by {:?}",
