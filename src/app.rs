@@ -312,7 +312,7 @@ async fn upstreams(config: &Config) -> Result<BTreeMap<Arc<str>, Upstream>, Star
                 Upstream::from_kubeconfig(&cluster.name, file, context.as_deref(), deadlines)
                     .await?
             }
-            Connection::InCluster => Upstream::in_cluster(&cluster.name, deadlines)?,
+            Connection::InCluster => Upstream::in_cluster(&cluster.name, deadlines).await?,
         };
         upstreams.insert(cluster.name.clone(), upstream);
     }

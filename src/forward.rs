@@ -6,6 +6,7 @@
 //! understood. This room never follows a redirect, never upgrades a connection, and
 //! sends nothing that is not written in the ledger.
 
+mod credential;
 mod upstream;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
@@ -74,7 +75,7 @@ fn checked(cluster: &str, response: Response<Incoming>) -> Result<Response<Incom
         return Err(Refusal::UpstreamCredential {
             cluster: cluster.to_owned(),
             inside: "the API server answered 401 to the gate's own credential: renew it in the \
-                     kubeconfig"
+                     kubeconfig, which is then read again"
                 .to_owned(),
         });
     }

@@ -4,24 +4,25 @@
 //! and a few watches would starve the rest; pooled HTTP/1.1 connections are also cheaper.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::ConfigExt;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use tower::util::BoxCloneSyncService;
-use tower::{BoxError, Layer, ServiceExt};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::Authority;
-use crate::refusal::with_causes;
+use super::credential::{Sender, Source};
 
-type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+/// For how long a fault of the credential stands before it is tried again, and a
+/// credential that the cluster refused before it is read again.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// How long a request waits for the gate's credential.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a cluster cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -47,19 +48,24 @@ pub struct Deadlines {
 pub struct Upstream {
     name: String,
     authority: Authority,
-    sender: Sender,
     deadlines: Deadlines,
+    source: Source,
+    /// Made when it is first needed, since a credential plugin may take long or fail; made
+    /// anew once the cluster has refused it.
+    sender: ArcSwapOption<Sender>,
+    making: Mutex<Making>,
 }
 
-/// A client certificate is part of the TLS connection; any other credential is a header
-/// that is added last, after everything that this room has built.
-enum Sender {
-    Certificate(Box<Pool>),
-    Header(BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>),
+/// The one attempt at a time to make a sender.
+#[derive(Default)]
+struct Making {
+    running: Option<JoinHandle<Result<Sender, String>>>,
+    failed: Option<(Instant, String)>,
 }
 
 impl Upstream {
-    /// From a kubeconfig file; the current context unless one is named. No network.
+    /// From a kubeconfig file; the current context unless one is named. No network, and no
+    /// credential plugin runs yet.
     ///
     /// # Errors
     /// [`UpstreamError`] with a sentence that names the file and what to do.
@@ -69,74 +75,30 @@ impl Upstream {
         context: Option<&str>,
         deadlines: Deadlines,
     ) -> Result<Self, UpstreamError> {
-        let explain = |error: &dyn std::fmt::Display| {
-            UpstreamError::Kubeconfig(format!("{}: {error}", file.display()))
-        };
-        let kubeconfig = Kubeconfig::read_from(file).map_err(|error| explain(&error))?;
-        let options = KubeConfigOptions {
+        let source = Source::Kubeconfig {
+            file: file.to_owned(),
             context: context.map(str::to_owned),
-            ..KubeConfigOptions::default()
         };
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| explain(&error))?;
-        Self::new(name, config, deadlines)
+        Self::open(name, source, deadlines).await
     }
 
     /// From the service account that Kubernetes mounts into the gate's own pod.
     ///
     /// # Errors
     /// [`UpstreamError`] when the gate does not run in a pod.
-    pub fn in_cluster(name: &str, deadlines: Deadlines) -> Result<Self, UpstreamError> {
-        let config = kube::Config::incluster()
-            .map_err(|error| UpstreamError::Kubeconfig(format!("in-cluster: {error}")))?;
-        Self::new(name, config, deadlines)
+    pub async fn in_cluster(name: &str, deadlines: Deadlines) -> Result<Self, UpstreamError> {
+        Self::open(name, Source::InCluster, deadlines).await
     }
 
-    fn new(name: &str, config: kube::Config, deadlines: Deadlines) -> Result<Self, UpstreamError> {
-        let credential =
-            |what: String| UpstreamError::Credential(format!("cluster {name:?}: {what}"));
-        if config.auth_info.impersonate.is_some() {
-            return Err(credential(
-                "the gate's kubeconfig user must not impersonate (`as`); the gate does that per \
-                 request"
-                    .to_owned(),
-            ));
-        }
-        if config.accept_invalid_certs {
-            return Err(credential(
-                "insecure-skip-tls-verify is not accepted; give certificate-authority".to_owned(),
-            ));
-        }
-        let mut http = HttpConnector::new();
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(deadlines.connect));
-        http.set_keepalive(Some(Duration::from_secs(30)));
-        http.enforce_http(false);
-        let connector = config
-            .rustls_https_connector_with_connector(http)
-            .map_err(|error| credential(error.to_string()))?;
-        let pool = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .set_host(false)
-            .build(connector);
-        let auth = config
-            .auth_layer()
-            .map_err(|error| credential(error.to_string()))?;
-        let sender = match auth {
-            None => Sender::Certificate(Box::new(pool)),
-            Some(layer) => {
-                let pool = pool.map_err(|error| -> BoxError { Box::new(error) });
-                Sender::Header(BoxCloneSyncService::new(layer.layer(pool)))
-            }
-        };
+    async fn open(name: &str, source: Source, deadlines: Deadlines) -> Result<Self, UpstreamError> {
+        let config = source.read(name).await?;
         Ok(Self {
             name: name.to_owned(),
             authority: authority(name, &config.cluster_url)?,
-            sender,
             deadlines,
+            source,
+            sender: ArcSwapOption::empty(),
+            making: Mutex::default(),
         })
     }
 
@@ -175,27 +137,79 @@ impl Upstream {
             .map_err(|_| "no answer within 5 s".to_owned())??;
         match response.status().as_u16() {
             200 | 403 => Ok(()),
-            401 => {
-                Err("the cluster does not accept the gate's credential (401): renew it".to_owned())
-            }
+            401 => Err(
+                "the cluster does not accept the gate's credential (401): renew it where the \
+                 configuration's kubeconfig has it"
+                    .to_owned(),
+            ),
             status => Err(format!("GET /version answered {status}")),
         }
     }
 
+    /// Sends a request with the gate's credential; one that the cluster does not accept is
+    /// read again before a later request.
     pub(super) async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, String> {
-        match &self.sender {
-            Sender::Certificate(pool) => pool
-                .request(request)
-                .await
-                .map_err(|error| with_causes(&error)),
-            Sender::Header(service) => {
-                let sent = service.clone().oneshot(request).await;
-                sent.map_err(|error| with_causes(error.as_ref()))
+        let sender = self.sender().await?;
+        let response = sender.send(request).await?;
+        if response.status() == http::StatusCode::UNAUTHORIZED && sender.age() > PAUSE {
+            self.sender.store(None);
+        }
+        Ok(response)
+    }
+
+    async fn sender(&self) -> Result<Arc<Sender>, String> {
+        if let Some(sender) = self.sender.load_full() {
+            return Ok(sender);
+        }
+        let mut making = self.making.lock().await;
+        if let Some(sender) = self.sender.load_full() {
+            return Ok(sender); // somebody else was faster
+        }
+        match &making.failed {
+            Some((at, fault)) if at.elapsed() < PAUSE => return Err(fault.clone()),
+            _ => {}
+        }
+        match self.make(&mut making).await {
+            Ok(sender) => {
+                let sender = Arc::new(sender);
+                self.sender.store(Some(sender.clone()));
+                making.failed = None;
+                Ok(sender)
+            }
+            Err(fault) => {
+                making.failed = Some((Instant::now(), fault.clone()));
+                Err(fault)
             }
         }
+    }
+
+    /// A plugin that hangs holds one thread, however many requests wait for it.
+    async fn make(&self, making: &mut Making) -> Result<Sender, String> {
+        let task = match &mut making.running {
+            Some(task) => task,
+            none => {
+                let config = self.source.read(&self.name).await;
+                let config = config.map_err(|error| error.to_string())?;
+                let read = authority(&self.name, &config.cluster_url);
+                if read.map_err(|error| error.to_string())?.authority != self.authority.authority {
+                    return Err("the kubeconfig names another server now: restart the gate".into());
+                }
+                let connect = self.deadlines.connect;
+                let new = move || Sender::new(&config, connect);
+                none.insert(tokio::task::spawn_blocking(new))
+            }
+        };
+        let Ok(ended) = tokio::time::timeout(PATIENCE, task).await else {
+            let seconds = PATIENCE.as_secs();
+            return Err(format!(
+                "the gate's credential is not there after {seconds} s: its plugin hangs"
+            ));
+        };
+        making.running = None;
+        ended.map_err(|error| format!("the gate's credential cannot be made: {error}"))?
     }
 }
 
