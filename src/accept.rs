@@ -5,6 +5,8 @@
 //! shutdown lets running requests end. What it writes to the agents' door is [`Masked`]
 //! and nothing else: the body type of an answer says so.
 
+mod activity;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +20,8 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -25,6 +29,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::refusal::Refusal;
+use activity::Activity;
 
 /// What a stranger may cost before they are known.
 #[derive(Debug, Clone)]
@@ -40,7 +45,8 @@ pub struct Limits {
     /// Time for the TLS handshake.
     pub handshake: Duration,
     /// Time in which a complete request head must arrive on a connection that carries no
-    /// request: this ends idle connections and slow heads alike.
+    /// request: this ends idle connections (at the latest after twice this time) and slow
+    /// heads alike.
     pub idle: Duration,
     /// Time in which a request's body must arrive.
     pub body: Duration,
@@ -74,24 +80,28 @@ impl Arrival {
         self.request.headers()
     }
 
-    /// The request itself, for a door whose rooms read it their own way.
-    pub fn into_request(self) -> Request<Incoming> {
-        self.request
-    }
-
     /// Reads the body, at most `limit` bytes and within the deadline.
     ///
     /// # Errors
     /// [`Refusal::BodyTooLarge`], [`Refusal::BodyTimeout`], or [`Refusal::Malformed`] for a
     /// body that breaks off.
     pub async fn body(self, limit: usize) -> Result<Bytes, Refusal> {
-        let announced = self.request.body().size_hint().lower();
-        if announced > limit as u64 {
+        Ok(self.whole(limit).await?.into_body())
+    }
+
+    /// The request with its body read, as [`Arrival::body`] reads it.
+    ///
+    /// # Errors
+    /// As [`Arrival::body`].
+    pub async fn whole(self, limit: usize) -> Result<Request<Bytes>, Refusal> {
+        let (head, body) = self.request.into_parts();
+        if body.size_hint().lower() > limit as u64 {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        timeout(self.body_deadline, collect(self.request.into_body(), limit))
+        let body = timeout(self.body_deadline, collect(body, limit))
             .await
-            .map_err(|_| Refusal::BodyTimeout)?
+            .map_err(|_| Refusal::BodyTimeout)??;
+        Ok(Request::from_parts(head, body))
     }
 }
 
@@ -124,33 +134,34 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
     })
 }
 
-/// Serves one door until `stop` turns true, then lets running requests end.
+/// Serves one door until `stop` turns true, then lets running requests end. Without `tls`
+/// the door speaks plain HTTP/1.1.
 ///
 /// `answer` gets every request that arrives whole; its future is dropped when the client
 /// hangs up.
 pub async fn serve<F, Fut, B>(
     listener: TcpListener,
-    tls: TlsAcceptor,
+    tls: Option<TlsAcceptor>,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
     answer: F,
 ) where
     F: Fn(Arrival) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
     B::Data: Send,
 {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
-    let http = Arc::new(protocol(&limits));
+    let protocols = Arc::new(Protocols::new(&limits));
     loop {
         let slot = tokio::select! {
             slot = slots.clone().acquire_owned() => slot,
             () = told(&mut stop) => break,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => (stream, peer),
+                Ok(accepted) => accepted,
                 Err(error) => {
                     refused_by_kernel(&error).await;
                     continue;
@@ -159,15 +170,16 @@ pub async fn serve<F, Fut, B>(
             () = told(&mut stop) => break,
         };
         while connections.try_join_next().is_some() {}
-        let (tls, http, limits, stop, answer) = (
-            tls.clone(),
-            http.clone(),
-            limits.clone(),
-            stop.clone(),
-            answer.clone(),
-        );
+        let connection = Connection {
+            peer,
+            limits: limits.clone(),
+            protocols: protocols.clone(),
+            stop: stop.clone(),
+            answer: answer.clone(),
+        };
+        let tls = tls.clone();
         connections.spawn(async move {
-            connection(stream.0, stream.1, tls, &http, &limits, stop, answer).await;
+            connection.open(stream, tls).await;
             drop(slot);
         });
     }
@@ -184,66 +196,133 @@ pub async fn serve<F, Fut, B>(
     }
 }
 
-async fn connection<F, Fut, B>(
-    stream: TcpStream,
+struct Connection<F> {
     peer: SocketAddr,
-    tls: TlsAcceptor,
-    http: &auto::Builder<TokioExecutor>,
-    limits: &Limits,
-    mut stop: watch::Receiver<bool>,
+    limits: Limits,
+    protocols: Arc<Protocols>,
+    stop: watch::Receiver<bool>,
     answer: F,
-) where
+}
+
+impl<F, Fut, B> Connection<F>
+where
     F: Fn(Arrival) -> Fut,
     Fut: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
     B::Data: Send,
 {
-    let _ = stream.set_nodelay(true);
-    let stream = match timeout(limits.handshake, tls.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
-    };
-    let body_deadline = limits.body;
-    let service = service_fn(move |request| {
-        let arrived = Arrival {
-            request,
-            peer,
-            body_deadline,
+    async fn open(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        let _ = stream.set_nodelay(true);
+        notice_when_gone(&stream, self.limits.idle);
+        let Some(tls) = tls else {
+            return self.carry(stream, false).await;
         };
-        let answered = answer(arrived);
-        async { Ok::<_, std::convert::Infallible>(answered.await) }
-    });
-    let connection = http.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = told(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        let peer = self.peer;
+        match timeout(self.limits.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.carry(stream, is_h2).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended early");
+    }
+
+    /// Serves until the client or `stop` ends it, or until nothing happens any more. An
+    /// idle connection is asked to end, and cut if it is idle once more after that.
+    async fn carry(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        is_h2: bool,
+    ) {
+        let Self {
+            peer,
+            limits,
+            protocols,
+            mut stop,
+            answer,
+        } = self;
+        let activity = Activity::default();
+        let requests = activity.clone();
+        let service = service_fn(move |request| {
+            let busy = requests.begin();
+            let answered = answer(Arrival {
+                request,
+                peer,
+                body_deadline: limits.body,
+            });
+            async move {
+                let response = answered.await;
+                Ok::<_, std::convert::Infallible>(response.map(|body| busy.until_the_end_of(body)))
+            }
+        });
+        let http = protocols.of(is_h2);
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let mut ending = false;
+        let ended = loop {
+            tokio::select! {
+                ended = connection.as_mut() => break ended,
+                () = told(&mut stop), if !ending => {}
+                () = activity.idle(limits.idle) => {
+                    if ending {
+                        return tracing::debug!(%peer, "an idle connection was cut");
+                    }
+                }
+            }
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended early");
+        }
     }
 }
 
-fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle)
-        .max_buf_size(limits.head_bytes.max(8192))
-        .max_headers(limits.headers);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(256)
-        .keep_alive_interval(limits.idle / 2)
-        .keep_alive_timeout(limits.idle / 2);
-    http
+/// How each version of HTTP is spoken. TLS says which one: to find out from the first bytes
+/// would mean to wait for them, without a deadline.
+struct Protocols {
+    http1: auto::Builder<TokioExecutor>,
+    http2: auto::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    fn new(limits: &Limits) -> Self {
+        let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
+        http1
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.idle)
+            .max_buf_size(limits.head_bytes.max(8192))
+            .max_headers(limits.headers);
+        let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
+        http2
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(256)
+            .keep_alive_interval(limits.idle / 2)
+            .keep_alive_timeout(limits.idle / 2);
+        Self { http1, http2 }
+    }
+
+    fn of(&self, is_h2: bool) -> &auto::Builder<TokioExecutor> {
+        if is_h2 { &self.http2 } else { &self.http1 }
+    }
+}
+
+/// Has the kernel find out when a client is gone without a word: a watch on which nothing
+/// happens would be kept for it for ever.
+fn notice_when_gone(stream: &TcpStream, idle: Duration) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(idle.max(Duration::from_secs(1)))
+        .with_interval(Duration::from_secs(10));
+    let set = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    if let Err(error) = set {
+        tracing::debug!(%error, "no keep-alive for a connection");
+    }
 }
 
 /// Waits until `stop` turns true, or whoever could turn it is gone.

@@ -15,11 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::Request;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tower::ServiceExt;
 
 use crate::accept;
 use crate::approve::{self, DigestKey, Holds};
@@ -171,9 +169,10 @@ impl Bound {
     pub fn operators(&self) -> std::io::Result<SocketAddr> {
         self.operators.local_addr()
     }
-    /// Whether everything that the gate needs can be reached; probes once, now.
-    pub async fn probe(&self) -> Readiness {
-        operators::probe(&self.gate, &self.console).await
+    /// Whether everything that the gate needs can be reached; probes once, when awaited.
+    pub fn readiness(&self) -> impl Future<Output = Readiness> + use<> {
+        let (gate, console) = (self.gate.clone(), self.console.clone());
+        async move { operators::probe(&gate, &console).await }
     }
 
     /// Serves until `stop` turns true, then drains and closes the ledger.
@@ -195,12 +194,6 @@ impl Bound {
                 console.clone(),
                 stop.clone(),
             )),
-            tokio::spawn(operators::serve(
-                operators,
-                gate.clone(),
-                console.clone(),
-                stop.clone(),
-            )),
         ];
         let (done, over) = watch::channel(false);
         let index = tokio::spawn(indexer::follow(ledger.clone(), console.store.clone(), over));
@@ -209,27 +202,20 @@ impl Bound {
             let gate = gate.clone();
             move |arrival| journey(gate.clone(), arrival)
         };
-        let router = console::router(console.clone());
-        let at_humans = move |arrival: accept::Arrival| {
-            let router = router.clone();
-            async move {
-                let request: Request<axum::body::Body> =
-                    arrival.into_request().map(axum::body::Body::new);
-                match router.oneshot(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
-            }
+        let at_humans = {
+            let (console, routes) = (console.clone(), console::router(console.clone()));
+            move |arrival| console::answer(console.clone(), routes.clone(), arrival)
         };
+        let at_operators = {
+            let routes = operators::router(gate.clone(), console.clone());
+            move |arrival| operators::answer(routes.clone(), arrival)
+        };
+        let door = |door: Door| (door.listener, Some(door.tls));
+        let (agents, humans) = (door(agents), door(humans));
         tokio::join!(
-            accept::serve(
-                agents.listener,
-                agents.tls,
-                limits.clone(),
-                stop.clone(),
-                at_agents
-            ),
-            accept::serve(humans.listener, humans.tls, limits, stop, at_humans),
+            accept::serve(agents.0, agents.1, limits.clone(), stop.clone(), at_agents),
+            accept::serve(humans.0, humans.1, limits.clone(), stop.clone(), at_humans),
+            accept::serve(operators, None, limits, stop, at_operators),
         );
         for task in beside {
             let _ = task.await;

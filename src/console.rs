@@ -11,14 +11,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde_json::Value;
+use tower::ServiceExt;
 
+use crate::accept::Arrival;
 use crate::approve::{ApproveError, Voter};
 use crate::identify::{Identifier, Person};
 use crate::journey::Gate;
@@ -41,7 +43,7 @@ pub struct Console {
 /// The longest body that this door reads, in bytes.
 const BODY: usize = 64 * 1024;
 
-/// The routes of the humans' door.
+/// The routes of the humans' door, for who is identified.
 pub fn router(console: Arc<Console>) -> Router {
     Router::new()
         .route("/api/v1/holds", get(api::holds))
@@ -52,26 +54,17 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/v1/sessions/{id}", get(api::session))
         .route("/api/v1/review/usage", get(api::usage))
         .fallback(api::nothing)
-        .layer(axum::extract::DefaultBodyLimit::max(BODY))
-        .layer(middleware::from_fn_with_state(console.clone(), identified))
         .with_state(console)
 }
 
-/// Nothing is served to who is not identified; nothing served here is kept by a cache.
-async fn identified(
-    State(console): State<Arc<Console>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let person = console
-        .people
-        .identify_person(request.headers(), Timestamp::now())
-        .await;
-    let mut response = match person {
-        Ok(person) => {
-            request.extensions_mut().insert(person);
-            next.run(request).await
-        }
+/// Answers one request. Nothing is served to who is not identified, and nothing served here
+/// is kept by a cache.
+pub async fn answer(console: Arc<Console>, routes: Router, arrival: Arrival) -> Response {
+    let mut response = match identified(&console, arrival).await {
+        Ok(request) => match routes.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
         Err(refusal) => No(refusal).into_response(),
     };
     let headers = response.headers_mut();
@@ -85,6 +78,17 @@ async fn identified(
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
     response
+}
+
+/// The person first, then the body: a stranger's is not read.
+async fn identified(console: &Console, arrival: Arrival) -> Result<Request, Refusal> {
+    let person = console
+        .people
+        .identify_person(arrival.headers(), Timestamp::now())
+        .await?;
+    let mut request = arrival.whole(BODY).await?.map(Body::from);
+    request.extensions_mut().insert(person);
+    Ok(request)
 }
 
 impl Console {

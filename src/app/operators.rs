@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use futures_util::future::join_all;
 use serde::Serialize;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tower::ServiceExt;
 
-use crate::accept::told;
+use crate::accept::Arrival;
 use crate::console::Console;
+use crate::identify::Identifier;
 use crate::journey::Gate;
 
 /// Whether the gate can do its work, and what is missing.
@@ -34,73 +36,68 @@ pub struct Part {
     pub problem: Option<String>,
 }
 
-/// Asks every part how it is.
+/// Asks every part how it is, all at once: one that hangs costs its own time only.
 pub(super) async fn probe(gate: &Gate, console: &Console) -> Readiness {
-    let mut parts = vec![
-        Part {
-            name: "ledger".to_owned(),
-            problem: gate
-                .recorder
-                .ledger()
-                .health()
-                .err()
-                .map(|error| error.to_string()),
-        },
-        Part {
-            name: "store".to_owned(),
-            problem: console
-                .store
-                .indexed_up_to()
-                .await
-                .err()
-                .map(|error| error.to_string()),
-        },
-    ];
-    let mut ready = parts.iter().all(|part| part.problem.is_none());
-    let probes = gate.upstreams.values().map(|upstream| async move {
+    let ledger = Part {
+        name: "ledger".to_owned(),
+        problem: said(gate.recorder.ledger().health()),
+    };
+    let clusters = gate.upstreams.values().map(|upstream| async move {
         Part {
             name: format!("cluster {}", upstream.name()),
             problem: upstream.probe().await.err(),
         }
     });
-    let clusters = futures_util::future::join_all(probes).await;
-    ready &= clusters.iter().any(|part| part.problem.is_none());
-    parts.extend(clusters);
-    for (door, identifier) in [("agents'", &gate.identifier), ("humans'", &console.people)] {
-        let issuers: Vec<Part> = identifier
-            .warm()
-            .await
-            .into_iter()
-            .map(|(url, outcome)| Part {
-                name: format!("{door} issuer {url}"),
-                problem: outcome.err(),
-            })
-            .collect();
-        ready &= issuers.iter().any(|part| part.problem.is_none());
-        parts.extend(issuers);
-    }
+    let (indexed, clusters, agents, humans) = tokio::join!(
+        console.store.indexed_up_to(),
+        join_all(clusters),
+        issuers("agents'", &gate.identifier),
+        issuers("humans'", &console.people),
+    );
+    let store = Part {
+        name: "store".to_owned(),
+        problem: said(indexed),
+    };
+    let works = |part: &Part| part.problem.is_none();
+    let ready = works(&ledger)
+        && works(&store)
+        && [&clusters, &agents, &humans]
+            .iter()
+            .all(|group| group.iter().any(works));
+    let mut parts = vec![ledger, store];
+    parts.extend(clusters.into_iter().chain(agents).chain(humans));
     Readiness { ready, parts }
 }
 
-pub(super) async fn serve(
-    listener: TcpListener,
-    gate: Arc<Gate>,
-    console: Arc<Console>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let router = Router::new()
+async fn issuers(door: &str, identifier: &Identifier) -> Vec<Part> {
+    let part = |(url, outcome): (String, Result<(), String>)| Part {
+        name: format!("{door} issuer {url}"),
+        problem: outcome.err(),
+    };
+    identifier.warm().await.into_iter().map(part).collect()
+}
+
+fn said<T>(outcome: Result<T, impl std::fmt::Display>) -> Option<String> {
+    outcome.err().map(|error| error.to_string())
+}
+
+/// The routes of the operators' listener.
+pub(super) fn router(gate: Arc<Gate>, console: Arc<Console>) -> Router {
+    Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state((gate, console));
-    let stopped = async move {
-        told(&mut stop).await;
-    };
-    if let Err(error) = axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
-        .await
-    {
-        tracing::error!(%error, "the operators' listener ended");
+        .with_state((gate, console))
+}
+
+/// Answers one request; none needs a body.
+pub(super) async fn answer(routes: Router, arrival: Arrival) -> Response {
+    match arrival.whole(0).await {
+        Ok(request) => match routes.oneshot(request.map(Body::from)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        Err(refusal) => (refusal.code(), refusal.sentence()).into_response(),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app;
+use crate::app::{self, Readiness};
 use crate::config::{self, Diagnostic};
 use crate::output::{AlreadySaid, Output, line, print};
 
@@ -49,6 +49,7 @@ impl Serve {
     pub async fn run(self) -> anyhow::Result<()> {
         log(self.log_json);
         let config = config::load(&self.config).map_err(|problems| said(&problems))?;
+        let stop = stop().context("cannot listen for signals")?;
         let bound = app::build(config).await?;
         line(format!("agents' door: https://{}", bound.agents()));
         line(format!("humans' door: https://{}", bound.humans()));
@@ -56,24 +57,34 @@ impl Serve {
             "operators:    http://{} (/livez, /readyz, /metrics)",
             bound.operators()?
         ));
-        let readiness = bound.probe().await;
-        for part in readiness.parts.iter().filter(|part| part.problem.is_some()) {
-            let problem = part.problem.as_deref().unwrap_or_default();
-            tracing::warn!(
-                part = part.name,
-                problem,
-                "not reachable yet; it will be tried again"
-            );
+        // The doors are open meanwhile: what hangs must not keep anybody waiting.
+        let first = report(bound.readiness());
+        let mut serving = std::pin::pin!(bound.run(stop));
+        tokio::select! {
+            () = &mut serving => return Ok(()),
+            () = first => {}
         }
-        line(if readiness.ready {
-            "ready"
-        } else {
-            "ready when what is missing above comes back"
-        });
-        let stop = stop().context("cannot listen for signals")?;
-        bound.run(stop).await;
+        serving.await;
         Ok(())
     }
+}
+
+/// Says once what the gate can reach.
+async fn report(readiness: impl Future<Output = Readiness>) {
+    let readiness = readiness.await;
+    for part in readiness.parts.iter().filter(|part| part.problem.is_some()) {
+        let problem = part.problem.as_deref().unwrap_or_default();
+        tracing::warn!(
+            part = part.name,
+            problem,
+            "not reachable yet; it will be tried again"
+        );
+    }
+    line(if readiness.ready {
+        "ready"
+    } else {
+        "ready when what is missing above comes back"
+    });
 }
 
 impl Check {

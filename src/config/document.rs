@@ -261,14 +261,16 @@ pub struct Limits {
     /// Time for a request's body. Default: 60s.
     pub body_timeout: Period,
     /// Time in which a request's line and headers must arrive whole on a connection that
-    /// carries no request: ends idle connections and slow heads alike. Default: 60s.
+    /// carries no request: ends slow heads, and idle connections at the latest after twice
+    /// this time. Default: 60s.
     pub idle_timeout: Period,
     /// Time to reach a cluster. Default: 10s.
     pub upstream_connect_timeout: Period,
     /// Time until a cluster begins to answer; it gives up on its own after 60s. Default:
     /// 75s.
     pub upstream_response_timeout: Period,
-    /// Time that running requests get to end when the gate stops. Default: 30s.
+    /// Time that running requests get to end when the gate stops; a few seconds below the
+    /// time after which it would be killed, which is 30s in Kubernetes. Default: 25s.
     pub shutdown_grace: Period,
 }
 
@@ -319,7 +321,7 @@ impl Default for Limits {
             idle_timeout: Period::from_secs(60),
             upstream_connect_timeout: Period::from_secs(10),
             upstream_response_timeout: Period::from_secs(75),
-            shutdown_grace: Period::from_secs(30),
+            shutdown_grace: Period::from_secs(25),
         }
     }
 }

@@ -192,7 +192,7 @@ impl RunningGate {
         })?;
         let bound = app::build(config).await?;
         let (agents, humans, operators) = (bound.agents(), bound.humans(), bound.operators()?);
-        bound.probe().await;
+        bound.readiness().await;
         let (told, stop) = watch::channel(false);
         let task = tokio::spawn(bound.run(stop));
         Ok(Self {

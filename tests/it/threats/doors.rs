@@ -308,7 +308,7 @@ fn threat_22_every_answer_of_the_humans_door_carries_its_headers() {
             (ask("GET", "/api/v1/holds/%ff", &bob), 400),
             (
                 ask("POST", &format!("{one}/votes"), &bob).body("x".repeat(100_000)),
-                400,
+                413,
             ),
         ] {
             protected(request.send().await.unwrap(), status);

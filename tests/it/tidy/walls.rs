@@ -43,11 +43,13 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["identify", "decide"]),
     // What people read, on a terminal or through the humans' door.
     ("output", &[]),
-    // The humans' door speaks of holds and records, and asks the gate that serves agents.
+    // The humans' door takes an Arrival as the agents' does, speaks of holds and records, and
+    // asks the gate that serves agents.
     (
         "console",
         &[
-            "identify", "approve", "record", "journey", "review", "store", "output", "refusal",
+            "accept", "identify", "approve", "record", "journey", "review", "store", "output",
+            "refusal",
         ],
     ),
     // Builds every room that has something to build.
@@ -270,7 +272,7 @@ const fn proof(
 /// Where each proof comes from. The fields are private, so the compiler holds that no other
 /// room makes one; this table holds where in its room it is made.
 pub const PROOFS: &[Proof] = &[
-    proof("Arrival", "src/accept.rs", &["connection"], false),
+    proof("Arrival", "src/accept.rs", &["carry"], false),
     proof("Caller", "src/identify.rs", &["caller"], true),
     proof("Ask", "src/parse.rs", &["head"], true),
     proof("Hold", "src/decide.rs", &["decide"], false),
