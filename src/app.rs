@@ -6,6 +6,7 @@
 
 mod beside;
 mod door;
+mod drain;
 mod indexer;
 mod operators;
 
@@ -132,6 +133,7 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
         approver_groups: config.humans.approver_groups.clone(),
         recorder,
         metrics: Metrics::default(),
+        changes: Arc::default(),
         body_limit: config.limits.max_body_bytes as usize,
         short_wait: config.holds.short_wait.duration(),
         retry_after: u32::try_from(config.holds.retry_after.duration().as_secs()).unwrap_or(15),
@@ -212,11 +214,13 @@ impl Bound {
         };
         let door = |door: Door| (door.listener, Some(door.tls));
         let (agents, humans) = (door(agents), door(humans));
-        tokio::join!(
+        let ((), (), (), deadline) = tokio::join!(
             accept::serve(agents.0, agents.1, limits.clone(), stop.clone(), at_agents),
             accept::serve(humans.0, humans.1, limits.clone(), stop.clone(), at_humans),
-            accept::serve(operators, None, limits, stop, at_operators),
+            accept::serve(operators, None, limits.clone(), stop.clone(), at_operators),
+            drain::deadline(stop, limits.drain),
         );
+        drain::changes(&gate, deadline).await;
         for task in beside {
             let _ = task.await;
         }
