@@ -139,6 +139,14 @@ impl Recorder {
         )
     }
 
+    /// Whether anything can be recorded at the moment.
+    ///
+    /// # Errors
+    /// [`Refusal::LedgerUnavailable`].
+    pub fn writable(&self) -> Result<(), Refusal> {
+        self.shared.ledger.health().map_err(unavailable)
+    }
+
     /// Records something about a hold; durable when this returns.
     ///
     /// # Errors

@@ -79,7 +79,14 @@ pub(super) async fn vote(
     vote: Result<Json<Vote>, JsonRejection>,
 ) -> Answered {
     let Path(id) = id.map_err(unreadable)?;
-    let Json(vote) = vote.map_err(unreadable)?;
+    let Json(vote) = vote.map_err(|rejection| {
+        unreadable(format!(
+            "{rejection}; send {{\"answer\": \"approve\"}} or {{\"answer\": \"deny\", \"comment\": \"…\"}} as \
+             application/json"
+        ))
+    })?;
+    // A vote that cannot be recorded must not count.
+    console.gate.recorder.writable()?;
     let now = Timestamp::now();
     let hold = console
         .gate
