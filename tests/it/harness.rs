@@ -275,17 +275,34 @@ impl World {
         &self,
         address: SocketAddr,
     ) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+        self.tls_for(address, &[]).await
+    }
+
+    /// The same for a client that speaks HTTP/2.
+    pub async fn tls_h2(
+        &self,
+        address: SocketAddr,
+    ) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+        self.tls_for(address, &[b"h2".to_vec()]).await
+    }
+
+    async fn tls_for(
+        &self,
+        address: SocketAddr,
+        protocols: &[Vec<u8>],
+    ) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         let mut roots = rustls::RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(self.scene.file("gate-ca.pem")).unwrap())
             .unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = protocols.to_vec();
         let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
         tokio_rustls::TlsConnector::from(Arc::new(config))
             .connect("localhost".try_into().unwrap(), tcp)
