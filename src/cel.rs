@@ -19,7 +19,7 @@ mod value;
 
 use std::fmt;
 
-pub use kind::{Kind, Shape};
+pub use kind::{Has, Kind, Shape};
 pub use meter::{Meter, PER_EVALUATION, PER_REQUEST};
 pub use run::Trouble;
 pub use value::{Entries, Items, List, Map, Moment, Record, Text, Value};
@@ -28,12 +28,25 @@ pub use value::{Entries, Items, List, Map, Moment, Record, Text, Value};
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     variables: Vec<(&'static str, Kind)>,
+    escapes: bool,
 }
 
 impl Environment {
     /// An environment with these variables.
     pub fn new(variables: Vec<(&'static str, Kind)>) -> Self {
-        Self { variables }
+        Self {
+            variables,
+            escapes: false,
+        }
+    }
+
+    /// The same, where names of fields may be written with Kubernetes' escapes:
+    /// `claims.example__dot__com`.
+    pub fn with_escapes(self) -> Self {
+        Self {
+            escapes: true,
+            ..self
+        }
     }
 }
 
@@ -131,6 +144,23 @@ impl Expression {
     /// Whether it uses a variable.
     pub fn uses(&self, variable: &str) -> bool {
         self.used.iter().any(|used| &**used == variable)
+    }
+
+    /// Whether it looks at a field of a variable.
+    pub fn looks_at(&self, variable: &str, field: &str) -> bool {
+        use tree::{Constant, Step};
+        let is_variable =
+            |node: &tree::Node| matches!(&node.step, Step::Variable(name) if &**name == variable);
+        self.root.any(&|step| match step {
+            Step::Field { of, name, .. } | Step::Has { of, name, .. } => {
+                is_variable(of) && &**name == field
+            }
+            Step::Index { of, index, .. } => {
+                let by = matches!(&index.step, Step::Constant(Constant::String(name)) if &**name == field);
+                is_variable(of) && by
+            }
+            _ => false,
+        })
     }
 
     /// Evaluates it.

@@ -8,6 +8,7 @@
 
 mod configuration;
 mod delegation;
+mod expressions;
 mod issuer;
 mod keys;
 mod mapping;
@@ -31,7 +32,8 @@ pub use configuration::{
 pub use token::{LONGEST_TOKEN, Token, bearer};
 
 use crate::refusal::Refusal;
-use mapping::SystemNames;
+use expressions::User;
+use mapping::{Lookup, Mapping, SystemNames};
 use token::{Jws, Validity, quoted, refused};
 
 /// How long a verified token is remembered at most.
@@ -356,18 +358,30 @@ impl Identifier {
         validity: Validity,
         token: &str,
     ) -> Result<Caller, Refusal> {
-        let config = &issuer.config;
-        mapping::check_rules(&config.claim_validation_rules, claims)?;
-        let mappings = &config.claim_mappings;
-        let parties = delegation::parties(mappings, &self.0.allowed, issuer.url(), claims)?;
+        let (config, expressions) = (&issuer.config, &issuer.expressions);
+        mapping::check_rules(&config.claim_validation_rules, expressions, claims)?;
+        let mapping = Mapping {
+            claims: &config.claim_mappings,
+            expressions,
+            allowed: &self.0.allowed,
+        };
+        let parties = delegation::parties(mapping, issuer.url(), claims)?;
+        let groups = mapping::groups(mapping, claims)?;
+        let extra = mapping::extra(mapping, Lookup::Token(claims))?;
+        expressions.check_user(&User {
+            username: &parties.agent,
+            uid: parties.uid.as_deref(),
+            groups: &groups,
+            extra: &extra,
+        })?;
         Ok(Caller {
             agent: parties.agent,
             principal: parties.principal,
             delegation: parties.earlier,
             aliases: parties.aliases,
-            groups: mapping::groups(mappings, &self.0.allowed, claims)?,
+            groups,
             uid: parties.uid,
-            extra: BTreeMap::new(),
+            extra,
             issuer: issuer.url().to_owned(),
             token_id: self.token_id(token),
             expires: validity.expires,

@@ -60,6 +60,17 @@ pub struct Shape {
     pub name: String,
     /// Its fields.
     pub fields: Vec<(String, Kind)>,
+    /// What `has` says of a field: that it is not empty, or always yes.
+    pub has: Has,
+}
+
+/// What `has(record.field)` says, where every field is always there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Has {
+    /// Whether the field is not empty.
+    Filled,
+    /// Yes.
+    Always,
 }
 
 impl Kind {
@@ -79,13 +90,13 @@ impl Kind {
     }
 
     /// A record.
-    pub fn record(name: &str, fields: &[(&str, Kind)]) -> Self {
+    pub fn record(name: &str, fields: &[(&str, Kind)], has: Has) -> Self {
         let fields = fields
             .iter()
             .map(|(name, kind)| ((*name).to_owned(), kind.clone()))
             .collect();
         let name = name.to_owned();
-        Self::Record(Arc::new(Shape { name, fields }))
+        Self::Record(Arc::new(Shape { name, fields, has }))
     }
 
     /// What an example says of all values of its kind: objects are records with just these
@@ -100,8 +111,8 @@ impl Kind {
                     .iter()
                     .map(|(key, value)| (key.clone(), Self::like(&format!("{name}.{key}"), value)))
                     .collect();
-                let name = name.to_owned();
-                Self::Record(Arc::new(Shape { name, fields }))
+                let (name, has) = (name.to_owned(), Has::Filled);
+                Self::Record(Arc::new(Shape { name, fields, has }))
             }
             Json::Null | Json::Number(_) => Self::Dyn,
         }

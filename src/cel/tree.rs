@@ -11,6 +11,31 @@ pub(super) struct Node {
     pub step: Step,
 }
 
+impl Node {
+    /// Whether this node, or any below it, is such a one.
+    pub(super) fn any(&self, is: &dyn Fn(&Step) -> bool) -> bool {
+        is(&self.step)
+            || match &self.step {
+                Step::Constant(_) | Step::Variable(_) | Step::Local(_) => false,
+                Step::Field { of, .. } | Step::Has { of, .. } => of.any(is),
+                Step::Index { of, index, .. } => of.any(is) || index.any(is),
+                Step::And(a, b) | Step::Or(a, b) => a.any(is) || b.any(is),
+                Step::Choice(parts) => parts.iter().any(|part| part.any(is)),
+                Step::List(elements) => elements.iter().any(|element| element.value.any(is)),
+                Step::Map(entries) => entries
+                    .iter()
+                    .any(|entry| entry.key.any(is) || entry.value.any(is)),
+                Step::Call { arguments, .. } => arguments.iter().any(|part| part.any(is)),
+                Step::Each(each) => {
+                    each.over.any(is)
+                        || each.filter.as_ref().is_some_and(|filter| filter.any(is))
+                        || each.body.any(is)
+                }
+                Step::OptionalMap(map) => map.over.any(is) || map.body.any(is),
+            }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Step {
     Constant(Constant),

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::policy::MatchCondition;
 use super::rule::{Known, View};
 use crate::cel::{
-    Entries, Environment, Expression, Items, Kind, Meter, Moment, Record, Trouble, Value,
+    Entries, Environment, Expression, Has, Items, Kind, Meter, Moment, Record, Trouble, Value,
 };
 use crate::identify::Caller;
 use crate::parse::{Facts, Node};
@@ -43,8 +43,8 @@ pub(super) static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
     ask.push(("dryRun", Kind::Bool));
     ask.push(("command", texts));
     Environment::new(vec![
-        ("caller", Kind::record("caller", &caller)),
-        ("ask", Kind::record("ask", &ask)),
+        ("caller", Kind::record("caller", &caller, Has::Filled)),
+        ("ask", Kind::record("ask", &ask, Has::Filled)),
         ("object", Kind::Dyn),
         ("oldObject", Kind::Dyn),
         ("facts", Kind::like("facts", &facts)),

@@ -72,7 +72,7 @@ pub struct JwtAuthenticator {
     pub claim_validation_rules: Vec<ClaimValidationRule>,
     /// How claims become user name, groups and uid.
     pub claim_mappings: ClaimMappings,
-    /// Rules over the resulting user; expressions, so not supported yet.
+    /// What must be true of the caller that a token makes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_validation_rules: Vec<UserValidationRule>,
 }
@@ -116,10 +116,10 @@ pub struct ClaimValidationRule {
     /// The value; if left out, the claim must be the empty string.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub required_value: String,
-    /// CEL; not supported yet.
+    /// Instead of `claim`: CEL over `claims` that must be true.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub expression: String,
-    /// Belongs to `expression`.
+    /// What the log says when `expression` is not true.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
@@ -137,7 +137,7 @@ pub struct ClaimMappings {
     /// The uid.
     #[serde(default)]
     pub uid: Claim,
-    /// Extra attributes; expressions, so not supported yet.
+    /// Extra attributes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<ExtraMapping>,
 }
@@ -149,10 +149,13 @@ pub struct PrefixedClaim {
     /// The claim's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub claim: String,
-    /// Put before the claim's value. Must be set where `claim` is set, and may be empty.
+    /// Put before the claim's value. Must be set where `claim` is set, and may be empty; not
+    /// with `expression`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// CEL; not supported yet.
+    /// Instead of `claim`: CEL over `claims`. For a user name a string that is not empty, and
+    /// who uses `claims.email` must use `claims.email_verified`; for groups a string, a list
+    /// of strings, or null.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub expression: String,
 }
@@ -164,7 +167,7 @@ pub struct Claim {
     /// The claim's name; its value must be a string.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub claim: String,
-    /// CEL; not supported yet.
+    /// Instead of `claim`: CEL over `claims` that is a string.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub expression: String,
 }
@@ -173,9 +176,9 @@ pub struct Claim {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtraMapping {
-    /// Its key.
+    /// Its key, `example.com/role`: a path below a domain, in small letters. Unique.
     pub key: String,
-    /// CEL; not supported yet.
+    /// CEL over `claims`: a string, a list of strings, or null.
     pub value_expression: String,
 }
 
@@ -183,9 +186,9 @@ pub struct ExtraMapping {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserValidationRule {
-    /// CEL; not supported yet.
+    /// CEL over `user` (`username`, `uid`, `groups`, `extra`) that must be true.
     pub expression: String,
-    /// Belongs to `expression`.
+    /// What the log says when it is not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
@@ -384,25 +387,190 @@ mod tests {
         );
     }
 
-    #[test]
-    fn expressions_are_refused_with_a_sentence_never_ignored() {
+    /// The same with expressions, as Kubernetes' documentation writes them.
+    fn with_expressions() -> Value {
         let mut value = good();
         let jwt = &mut value["jwt"][0];
         jwt["claimMappings"] = json!({
-            "username": { "expression": "claims.sub" },
-            "groups": { "expression": "claims.groups" },
+            "username": { "expression": "claims.username + ':external-user'" },
+            "groups": { "expression": "claims.roles.split(',')" },
             "uid": { "expression": "claims.sub" },
-            "extra": [{ "key": "example.com/a", "valueExpression": "claims.a" }]
+            "extra": [{ "key": "example.com/tenant", "valueExpression": "claims.tenant" }]
         });
-        jwt["claimValidationRules"] = json!([{ "expression": "true" }]);
-        jwt["userValidationRules"] = json!([{ "expression": "true" }]);
-        let parsed: AuthenticationConfiguration = serde_json::from_value(value).unwrap();
-        let problems = parsed.validate().unwrap_err().problems;
-        assert_eq!(problems.len(), 6);
-        assert!(
-            problems
-                .iter()
-                .all(|p| p.sentence.contains("expressions are not supported yet"))
-        );
+        jwt["claimValidationRules"] = json!([
+            { "claim": "hd", "requiredValue": "example.com" },
+            { "expression": "claims.exp - claims.nbf <= 86400", "message": "at most a day" },
+            { "expression": "claims.kubernetes__dot__io.namespace == 'agents'" }
+        ]);
+        jwt["userValidationRules"] = json!([
+            { "expression": "!user.username.startsWith('system:')", "message": "reserved" },
+            { "expression": "user.groups.all(group, !group.startsWith('system:'))" }
+        ]);
+        value
+    }
+
+    #[test]
+    fn kubernetes_own_expressions_are_accepted() {
+        assert_eq!(problems(with_expressions()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_rule_of_expressions_names_its_field() {
+        let mappings = "/jwt/0/claimMappings";
+        let both = json!({ "claim": "a", "prefix": "", "expression": "claims.a" });
+        for (at, to, field) in [
+            ("username", both.clone(), "username"),
+            ("groups", both, "groups"),
+            (
+                "uid",
+                json!({ "claim": "a", "expression": "claims.a" }),
+                "uid",
+            ),
+            (
+                "username",
+                json!({ "expression": "claims.a", "prefix": "" }),
+                "username.prefix",
+            ),
+            (
+                "username",
+                json!({ "expression": "claim.a" }),
+                "username.expression",
+            ),
+            (
+                "username",
+                json!({ "expression": "1 + 1" }),
+                "username.expression",
+            ),
+            (
+                "groups",
+                json!({ "expression": "{'a': 1}" }),
+                "groups.expression",
+            ),
+            ("uid", json!({ "expression": "['a']" }), "uid.expression"),
+            (
+                "username",
+                json!({ "expression": "claims.email" }),
+                "username.expression",
+            ),
+            (
+                "username",
+                json!({ "expression": "claims['email']" }),
+                "username.expression",
+            ),
+        ] {
+            let mut value = with_expressions();
+            value.pointer_mut(mappings).unwrap()[at] = to.clone();
+            assert_eq!(
+                problems(value),
+                [format!("jwt[0].claimMappings.{field}")],
+                "{to}"
+            );
+        }
+        for (rules, to, field) in [
+            (
+                "claimValidationRules",
+                json!([{ "claim": "a", "expression": "true" }]),
+                "[0]",
+            ),
+            (
+                "claimValidationRules",
+                json!([{ "expression": "true", "requiredValue": "a" }]),
+                "[0].requiredValue",
+            ),
+            (
+                "claimValidationRules",
+                json!([{ "expression": "true" }, { "expression": "true" }]),
+                "[1].expression",
+            ),
+            (
+                "claimValidationRules",
+                json!([{ "expression": "user.username == 'a'" }]),
+                "[0].expression",
+            ),
+            (
+                "claimValidationRules",
+                json!([{ "expression": "'a'" }]),
+                "[0].expression",
+            ),
+            (
+                "userValidationRules",
+                json!([{ "expression": "" }]),
+                "[0].expression",
+            ),
+            (
+                "userValidationRules",
+                json!([{ "expression": "true" }, { "expression": "true" }]),
+                "[1].expression",
+            ),
+            (
+                "userValidationRules",
+                json!([{ "expression": "user.name == 'a'" }]),
+                "[0].expression",
+            ),
+            (
+                "userValidationRules",
+                json!([{ "expression": "claims.a == 'a'" }]),
+                "[0].expression",
+            ),
+        ] {
+            let mut value = with_expressions();
+            value["jwt"][0][rules] = to.clone();
+            assert_eq!(problems(value), [format!("jwt[0].{rules}{field}")], "{to}");
+        }
+        for key in [
+            "",
+            "tenant",
+            "/tenant",
+            "example.com/",
+            "Example.com/a",
+            "example.com/A",
+            "-a.com/a",
+            "example.com/a b",
+            "k8s.io/a",
+            "authentication.kubernetes.io/a",
+            "gateward.dev/principal",
+        ] {
+            let mut value = with_expressions();
+            value.pointer_mut(mappings).unwrap()["extra"][0]["key"] = json!(key);
+            assert_eq!(
+                problems(value),
+                ["jwt[0].claimMappings.extra[0].key"],
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_makes_a_name_of_an_email_looks_at_whether_it_is_verified() {
+        let verified = "claims.email_verified == true";
+        for (username, rules, extra, fine) in [
+            ("claims.email", "true", "claims.a", false),
+            ("claims.?email.orValue('')", "true", "claims.a", false),
+            ("claims.sub", "true", "claims.a", true),
+            ("claims.email", verified, "claims.a", true),
+            (
+                "claims.email",
+                "true",
+                "string(claims.email_verified)",
+                true,
+            ),
+            (
+                "claims.email_verified ? claims.email : claims.sub",
+                "true",
+                "claims.a",
+                true,
+            ),
+        ] {
+            let mut value = with_expressions();
+            let jwt = &mut value["jwt"][0];
+            jwt["claimMappings"]["username"] = json!({ "expression": username });
+            jwt["claimMappings"]["extra"][0]["valueExpression"] = json!(extra);
+            jwt["claimValidationRules"] = json!([{ "expression": rules }]);
+            assert_eq!(
+                problems(value).is_empty(),
+                fine,
+                "{username} {rules} {extra}"
+            );
+        }
     }
 }

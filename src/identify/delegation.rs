@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::configuration::ClaimMappings;
-use super::mapping::{self, Lookup, SystemNames, Username};
+use super::mapping::{self, Lookup, Mapping, Username};
 use super::token::{Claims, refused};
 use crate::refusal::Refusal;
 
@@ -31,22 +30,21 @@ pub(super) struct Parties {
 
 /// Reads the parties out of a verified claims set.
 pub(super) fn parties(
-    mappings: &ClaimMappings,
-    allowed: &SystemNames,
+    mapping: Mapping<'_>,
     issuer: &str,
     claims: &Claims,
 ) -> Result<Parties, Refusal> {
     let token = Lookup::Token(claims);
-    let subject = mapping::username(mappings, allowed, token)?.ok_or_else(|| {
+    let subject = mapping::username(mapping, token)?.ok_or_else(|| {
         refused(
             "the token names no user",
-            format!("no claim {}", mappings.username.claim),
+            format!("no claim {}", mapping.claims.username.claim),
         )
     })?;
     let mut aliases = BTreeSet::new();
     note_aliases(&mut aliases, &subject, token);
     let Some(act) = claims.get("act") else {
-        let uid = mapping::uid(mappings, allowed, token)?;
+        let uid = mapping::uid(mapping, token)?;
         return Ok(Parties {
             agent: subject.mapped,
             principal: None,
@@ -58,16 +56,20 @@ pub(super) fn parties(
     let chain = chain(act)?;
     let mut names = Vec::with_capacity(chain.len());
     for (i, actor) in chain.iter().enumerate() {
-        let name = actor_name(mappings, allowed, issuer, actor)?;
+        let name = actor_name(mapping, issuer, actor)?;
         if i == 0 {
             note_aliases(&mut aliases, &name, Lookup::Actor(actor));
         }
         names.push(name.mapped);
     }
-    // The token's uid is the subject's. The agent has one only if `act` says so.
+    // The token's uid is the subject's. The agent has one only if `act` says so; an
+    // expression is asked of `act` as it is of a token.
     let uid = match chain.first() {
-        Some(actor) if actor.contains_key(&mappings.uid.claim) => {
-            mapping::uid(mappings, allowed, Lookup::Actor(actor))?
+        Some(actor)
+            if mapping.expressions.uid.is_some()
+                || actor.contains_key(&mapping.claims.uid.claim) =>
+        {
+            mapping::uid(mapping, Lookup::Actor(actor))?
         }
         _ => None,
     };
@@ -102,8 +104,7 @@ fn chain(act: &Value) -> Result<Vec<&Map<String, Value>>, Refusal> {
 }
 
 fn actor_name(
-    mappings: &ClaimMappings,
-    allowed: &SystemNames,
+    mapping: Mapping<'_>,
     issuer: &str,
     actor: &Map<String, Value>,
 ) -> Result<Username, Refusal> {
@@ -115,11 +116,11 @@ fn actor_name(
             "act.iss differs from iss",
         ));
     }
-    if let Some(name) = mapping::username(mappings, allowed, claims)? {
+    if let Some(name) = mapping::username(mapping, claims)? {
         return Ok(name);
     }
     let sub = mapping::text(claims, "sub")?.ok_or_else(|| malformed("an actor without a name"))?;
-    mapping::named(mappings, allowed, sub)
+    mapping::named(mapping, sub)
 }
 
 fn note_aliases(aliases: &mut BTreeSet<String>, name: &Username, claims: Lookup<'_>) {
@@ -151,6 +152,9 @@ fn malformed(inside: &str) -> Refusal {
 mod tests {
     use serde_json::json;
 
+    use super::super::configuration::{JwtAuthenticator, Problems};
+    use super::super::expressions::Expressions;
+    use super::super::mapping::SystemNames;
     use super::*;
 
     fn read(claims: Value) -> Result<Parties, Refusal> {
@@ -158,13 +162,28 @@ mod tests {
     }
 
     fn read_by(claim: &str, claims: Value) -> Result<Parties, Refusal> {
-        let mappings: ClaimMappings = serde_json::from_value(json!({
-            "username": { "claim": claim, "prefix": "p:" }, "uid": { "claim": "uid" }
-        }))
-        .unwrap();
+        read_as(
+            json!({ "username": { "claim": claim, "prefix": "p:" }, "uid": { "claim": "uid" } }),
+            claims,
+        )
+    }
+
+    fn read_as(mappings: Value, claims: Value) -> Result<Parties, Refusal> {
+        let jwt = JwtAuthenticator {
+            claim_mappings: serde_json::from_value(mappings).unwrap(),
+            ..JwtAuthenticator::default()
+        };
+        let mut problems = Problems::default();
+        let expressions = Expressions::compile(&jwt, "jwt[0]", &mut problems);
+        problems.into_result().unwrap();
         let allowed = SystemNames::new(vec!["system:serviceaccount:agents:*".to_owned()]).unwrap();
+        let mapping = Mapping {
+            claims: &jwt.claim_mappings,
+            expressions: &expressions,
+            allowed: &allowed,
+        };
         let claims = serde_json::from_value(claims).unwrap();
-        parties(&mappings, &allowed, "https://a.test", &claims)
+        parties(mapping, "https://a.test", &claims)
     }
 
     #[test]
@@ -287,5 +306,35 @@ mod tests {
         }
         let act = json!({"email": "a@example.com", "uid": "1", "act": {"email": "b@example.com", "email_verified": false}});
         assert!(read_by("email", act).is_err());
+    }
+
+    #[test]
+    fn expressions_name_subject_and_actor_alike() {
+        let mappings = json!({
+            "username": { "expression": "'x:' + claims.sub" },
+            "uid": { "expression": "claims.?uid.orValue('')" }
+        });
+        let read = |claims: Value| read_as(mappings.clone(), claims);
+        let alone = read(json!({"sub": "bot", "uid": "1"})).unwrap();
+        assert_eq!((&*alone.agent, alone.uid.as_deref()), ("x:bot", Some("1")));
+        let both = read(json!({"sub": "ann", "uid": "1", "act": {"sub": "bot"}})).unwrap();
+        assert_eq!(
+            (&*both.agent, both.principal.as_deref()),
+            ("x:bot", Some("x:ann"))
+        );
+        assert_eq!(both.uid, None);
+        assert_eq!(both.aliases, ["ann", "bot", "x:ann", "x:bot"]);
+        // What an expression makes nothing of, nobody else may name.
+        for act in [
+            json!({"name": "bot"}),
+            json!({"sub": 7}),
+            json!({"sub": null}),
+        ] {
+            let claims = json!({"sub": "ann", "act": act});
+            assert!(
+                matches!(read(claims.clone()), Err(Refusal::TokenRefused { .. })),
+                "{claims}"
+            );
+        }
     }
 }

@@ -15,7 +15,8 @@ use reqwest::{Certificate, Client, redirect};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::configuration::JwtAuthenticator;
+use super::configuration::{JwtAuthenticator, Problems};
+use super::expressions::Expressions;
 use super::keys::KeySet;
 use super::token::Jws;
 use crate::refusal::{Refusal, with_causes};
@@ -36,6 +37,7 @@ const LONGEST_ANSWER: usize = 1024 * 1024;
 /// A configured issuer and its current keys.
 pub(super) struct Issuer {
     pub config: JwtAuthenticator,
+    pub expressions: Expressions,
     client: Client,
     keys: ArcSwapOption<Keys>,
     /// Why the last fetch failed; none once one succeeds.
@@ -65,8 +67,12 @@ impl Issuer {
             let roots = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|e| e.to_string())?;
             client = client.tls_certs_only(roots);
         }
+        let mut problems = Problems::default();
+        let expressions = Expressions::compile(config, "", &mut problems);
+        problems.into_result().map_err(|error| error.to_string())?;
         Ok(Self {
             config: config.clone(),
+            expressions,
             client: client.build().map_err(|e| e.to_string())?,
             keys: ArcSwapOption::empty(),
             fault: ArcSwapOption::from_pointee("its keys have not been fetched yet".to_owned()),

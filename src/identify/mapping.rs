@@ -3,9 +3,12 @@
 //! What comes out goes into impersonation headers, so it is held to more than Kubernetes
 //! asks: nothing empty, nothing invisible, nothing `system:` that is not allowed by name.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::configuration::{ClaimMappings, ClaimValidationRule};
+use super::expressions::{self, Expressions};
 use super::token::{Claims, quoted, refused};
 use crate::refusal::Refusal;
 
@@ -40,15 +43,13 @@ impl SystemNames {
 
     /// Lets a name through, or says what is wrong with it.
     pub(super) fn check(&self, name: String) -> Result<String, Refusal> {
-        let visible =
-            |c: char| c.is_ascii_graphic() || c == ' ' || (!c.is_ascii() && c.is_alphanumeric());
         if name.is_empty() || name.len() > LONGEST_NAME {
             return Err(refused(
                 "the token yields a user or group name that is empty or too long",
                 format!("a name of {} bytes", name.len()),
             ));
         }
-        if !name.chars().all(visible) || name.starts_with(' ') || name.ends_with(' ') {
+        if !is_visible(&name) {
             return Err(refused(
                 "the token yields a user or group name with characters that are not allowed",
                 format!("the name {}", quoted(&name)),
@@ -64,7 +65,22 @@ impl SystemNames {
     }
 }
 
-/// A user name before and after its prefix.
+/// Whether a text shows all that it is.
+fn is_visible(text: &str) -> bool {
+    let visible =
+        |c: char| c.is_ascii_graphic() || c == ' ' || (!c.is_ascii() && c.is_alphanumeric());
+    text.chars().all(visible) && !text.starts_with(' ') && !text.ends_with(' ')
+}
+
+/// How the claims of one issuer become names.
+#[derive(Clone, Copy)]
+pub(super) struct Mapping<'a> {
+    pub claims: &'a ClaimMappings,
+    pub expressions: &'a Expressions,
+    pub allowed: &'a SystemNames,
+}
+
+/// A user name before and after its prefix; an expression makes both at once.
 pub(super) struct Username {
     pub plain: String,
     pub mapped: String,
@@ -72,11 +88,19 @@ pub(super) struct Username {
 
 /// The user name of a claims set: a token's, or an actor's. None if the claim is absent.
 pub(super) fn username(
-    mappings: &ClaimMappings,
-    allowed: &SystemNames,
+    mapping: Mapping<'_>,
     claims: Lookup<'_>,
 ) -> Result<Option<Username>, Refusal> {
-    let claim = mappings.username.claim.as_str();
+    if let Some(expression) = &mapping.expressions.username {
+        let mapped = mapping
+            .allowed
+            .check(expressions::text(expression, claims)?)?;
+        return Ok(Some(Username {
+            plain: mapped.clone(),
+            mapped,
+        }));
+    }
+    let claim = mapping.claims.username.claim.as_str();
     let Some(plain) = text(claims, claim)? else {
         return Ok(None);
     };
@@ -90,23 +114,20 @@ pub(super) fn username(
             "email_verified is not true",
         ));
     }
-    named(mappings, allowed, plain).map(Some)
+    named(mapping, plain).map(Some)
 }
 
 /// A name with the user names' prefix.
-pub(super) fn named(
-    mappings: &ClaimMappings,
-    allowed: &SystemNames,
-    plain: &str,
-) -> Result<Username, Refusal> {
+pub(super) fn named(mapping: Mapping<'_>, plain: &str) -> Result<Username, Refusal> {
     if plain.is_empty() {
         return Err(refused(
             "the token names no user",
             "the user name's claim is empty",
         ));
     }
-    let prefix = mappings.username.prefix.as_deref().unwrap_or_default();
-    let mapped = allowed.check(format!("{prefix}{plain}"))?;
+    let prefix = mapping.claims.username.prefix.as_deref();
+    let prefix = prefix.unwrap_or_default();
+    let mapped = mapping.allowed.check(format!("{prefix}{plain}"))?;
     Ok(Username {
         plain: plain.to_owned(),
         mapped,
@@ -114,41 +135,18 @@ pub(super) fn named(
 }
 
 /// The groups, sorted, each once.
-pub(super) fn groups(
-    mappings: &ClaimMappings,
-    allowed: &SystemNames,
-    claims: &Claims,
-) -> Result<Vec<String>, Refusal> {
-    let claim = mappings.groups.claim.as_str();
-    if claim.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wrong = || {
-        refused(
-            "the token's groups cannot be read",
-            format!("the claim {claim} is not a string or a list of strings"),
-        )
-    };
-    let plain: Vec<&str> = match claims.get(claim) {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(list)) => list
-            .iter()
-            .map(|g| g.as_str().ok_or_else(wrong))
-            .collect::<Result<_, _>>()?,
-        Some(Value::Null) => Vec::new(),
-        Some(_) => return Err(wrong()),
-        // OpenID Connect Core §5.6.2: taken for no groups, a rule that denies a group
-        // would be slipped past.
-        None if claims
-            .get("_claim_names")
-            .is_some_and(|names| names.get(claim).is_some()) =>
-        {
-            return Err(refused(
-                "the token holds its groups by reference, which is not supported; have your identity provider put fewer groups into the token",
-                format!("_claim_names has {claim}"),
-            ));
+pub(super) fn groups(mapping: Mapping<'_>, claims: &Claims) -> Result<Vec<String>, Refusal> {
+    let claim = mapping.claims.groups.claim.as_str();
+    let plain = match &mapping.expressions.groups {
+        Some(expression) => {
+            // No expression can see what is held elsewhere.
+            if claims.get("_claim_names").is_some() {
+                return Err(by_reference("groups.expression is set"));
+            }
+            expressions::texts(expression, Lookup::Token(claims))?
         }
-        None => Vec::new(),
+        None if claim.is_empty() => Vec::new(),
+        None => claimed_groups(claim, claims)?,
     };
     if plain.len() > MOST_GROUPS {
         return Err(refused(
@@ -156,28 +154,66 @@ pub(super) fn groups(
             format!("{} groups", plain.len()),
         ));
     }
-    let prefix = mappings.groups.prefix.as_deref().unwrap_or_default();
+    let prefix = mapping.claims.groups.prefix.as_deref().unwrap_or_default();
     let mut groups = plain
         .into_iter()
-        .map(|group| allowed.check(format!("{prefix}{group}")))
+        .map(|group| mapping.allowed.check(format!("{prefix}{group}")))
         .collect::<Result<Vec<_>, _>>()?;
     groups.sort_unstable();
     groups.dedup();
     Ok(groups)
 }
 
+/// A claim that is a string or a list of strings, as it is.
+fn claimed_groups(claim: &str, claims: &Claims) -> Result<Vec<String>, Refusal> {
+    let wrong = || {
+        refused(
+            "the token's groups cannot be read",
+            format!("the claim {claim} is not a string or a list of strings"),
+        )
+    };
+    match claims.get(claim) {
+        Some(Value::String(one)) => Ok(vec![one.clone()]),
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|group| group.as_str().map(str::to_owned).ok_or_else(wrong))
+            .collect(),
+        Some(Value::Null) => Ok(Vec::new()),
+        Some(_) => Err(wrong()),
+        // OpenID Connect Core §5.6.2: taken for no groups, a rule that denies a group
+        // would be slipped past.
+        None if claims
+            .get("_claim_names")
+            .is_some_and(|names| names.get(claim).is_some()) =>
+        {
+            Err(by_reference(&format!("it has {claim}")))
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+fn by_reference(why: &str) -> Refusal {
+    refused(
+        "the token holds its groups by reference, which is not supported; have your identity provider put fewer groups into the token",
+        format!("the token has _claim_names, and {why}"),
+    )
+}
+
 /// The uid, if one is mapped. Kubernetes refuses a token that lacks the mapped claim.
-pub(super) fn uid(
-    mappings: &ClaimMappings,
-    allowed: &SystemNames,
-    claims: Lookup<'_>,
-) -> Result<Option<String>, Refusal> {
-    let claim = mappings.uid.claim.as_str();
+pub(super) fn uid(mapping: Mapping<'_>, claims: Lookup<'_>) -> Result<Option<String>, Refusal> {
+    if let Some(expression) = &mapping.expressions.uid {
+        let uid = expressions::text(expression, claims)?;
+        return match uid.is_empty() {
+            true => Ok(None),
+            false => mapping.allowed.check(uid).map(Some),
+        };
+    }
+    let claim = mapping.claims.uid.claim.as_str();
     if claim.is_empty() {
         return Ok(None);
     }
     match text(claims, claim)? {
-        Some(uid) => allowed.check(uid.to_owned()).map(Some),
+        Some(uid) => mapping.allowed.check(uid.to_owned()).map(Some),
         None => Err(refused(
             "the token lacks the claim that yields the uid",
             format!("no claim {claim}"),
@@ -185,13 +221,40 @@ pub(super) fn uid(
     }
 }
 
+/// The extra attributes. Their values go into headers, so they are visible text.
+pub(super) fn extra(
+    mapping: Mapping<'_>,
+    claims: Lookup<'_>,
+) -> Result<BTreeMap<String, Vec<String>>, Refusal> {
+    let extra = mapping.expressions.extra(claims)?;
+    for value in extra.values().flatten() {
+        if value.len() > LONGEST_NAME || !is_visible(value) {
+            return Err(refused(
+                "the token yields an extra attribute that is too long, or with characters that are not allowed",
+                format!("the value {}", quoted(value)),
+            ));
+        }
+    }
+    if extra.values().map(Vec::len).sum::<usize>() > MOST_GROUPS {
+        return Err(refused(
+            "the token yields more than 256 extra attributes",
+            "too many values",
+        ));
+    }
+    Ok(extra)
+}
+
 /// Holds `claimValidationRules`.
-pub(super) fn check_rules(rules: &[ClaimValidationRule], claims: &Claims) -> Result<(), Refusal> {
-    match rules
-        .iter()
-        .find(|rule| claims.text(&rule.claim) != Some(&rule.required_value))
-    {
-        None => Ok(()),
+pub(super) fn check_rules(
+    rules: &[ClaimValidationRule],
+    expressions: &Expressions,
+    claims: &Claims,
+) -> Result<(), Refusal> {
+    let broken = rules.iter().find(|rule| {
+        rule.expression.is_empty() && claims.text(&rule.claim) != Some(&rule.required_value)
+    });
+    match broken {
+        None => expressions.check_claims(Lookup::Token(claims)),
         Some(rule) => Err(refused(
             "the token lacks a claim that the gate's configuration requires",
             format!(
@@ -204,13 +267,20 @@ pub(super) fn check_rules(rules: &[ClaimValidationRule], claims: &Claims) -> Res
 }
 
 /// A claims set to look into: a token's, or an `act` claim's.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Lookup<'a> {
     Token(&'a Claims),
     Actor(&'a Map<String, Value>),
 }
 
 impl<'a> Lookup<'a> {
+    pub(super) fn all(self) -> &'a Map<String, Value> {
+        match self {
+            Self::Token(claims) => claims.all(),
+            Self::Actor(claims) => claims,
+        }
+    }
+
     pub(super) fn get(self, name: &str) -> Option<&'a Value> {
         match self {
             Self::Token(claims) => claims.get(name),

@@ -115,6 +115,99 @@ fn unsigned(header: Value, claims: &Value) -> String {
     )
 }
 
+/// An issuer whose claims are mapped by expressions.
+async fn world_of_expressions() -> World {
+    World::with(|jwt| {
+        jwt.claim_mappings = part_of(json!({
+            "username": { "expression": "'ci:' + claims.sub" },
+            "groups": { "expression": "claims.roles.split(',')" },
+            "uid": { "expression": "claims.?uid.orValue('')" },
+            "extra": [
+                { "key": "example.com/tenant", "valueExpression": "claims.?tenant.orValue(null)" },
+                { "key": "example.com/none", "valueExpression": "''" }
+            ]
+        }));
+        jwt.claim_validation_rules = vec![
+            part_of(json!({ "expression": "!has(claims.stage) || claims.stage == 'test'", "message": "only in test" })),
+        ];
+        jwt.user_validation_rules = part_of(json!([
+            { "expression": "user.groups.all(g, g != 'root') && user.username.startsWith('ci:')", "message": "no root" },
+            { "expression": "user.extra.all(key, user.extra[key] != ['evil'])" }
+        ]));
+    })
+    .await
+}
+
+fn part_of<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+#[tokio::test]
+async fn expressions_map_claims() {
+    let world = world_of_expressions().await;
+    let claims = json!({"roles": "b,a,,b", "tenant": ["x", "y"], "stage": "test", "uid": "42"});
+    let token = world.issuer.mint(&world.claims(claims)).unwrap();
+    let caller = world.ask(&token).await.unwrap();
+    assert_eq!(caller.agent(), "ci:bot");
+    assert_eq!(caller.groups(), ["a", "b"]);
+    assert_eq!(caller.uid(), Some("42"));
+    let extra: Vec<_> = caller.extra().iter().collect();
+    let tenant = (
+        "example.com/tenant".to_owned(),
+        vec!["x".to_owned(), "y".to_owned()],
+    );
+    assert_eq!(extra, [(&tenant.0, &tenant.1)]);
+
+    let token = world
+        .issuer
+        .mint(&world.claims(json!({"roles": ""})))
+        .unwrap();
+    let caller = world.ask(&token).await.unwrap();
+    assert_eq!((caller.groups().len(), caller.uid()), (0, None));
+    assert!(caller.extra().is_empty());
+}
+
+#[tokio::test]
+async fn threat_04_a_token_that_expressions_make_nothing_of_is_refused() {
+    let world = world_of_expressions().await;
+    let no_use = "an expression of the gate's configuration has no use for this token";
+    let rule = "the token does not meet a rule of the gate's configuration";
+    for (claims, said) in [
+        // What is not there, or of another type.
+        (json!({}), no_use),
+        (json!({"roles": ["a"]}), no_use),
+        (json!({"roles": "a", "tenant": 5}), no_use),
+        (json!({"roles": "a", "tenant": ["x", 5]}), no_use),
+        (json!({"roles": "a", "uid": 5}), no_use),
+        // What a rule forbids.
+        (json!({"roles": "a", "stage": "production"}), rule),
+        (json!({"roles": "a,root"}), rule),
+        (json!({"roles": "a", "tenant": "evil"}), rule),
+        // What the gate forbids, whoever makes it.
+        (
+            json!({"roles": "system:masters"}),
+            "reserved for Kubernetes",
+        ),
+        (json!({"roles": "a\nb"}), "characters that are not allowed"),
+        (
+            json!({"roles": "a", "tenant": "x\r\nImpersonate-Group: b"}),
+            "characters that are not allowed",
+        ),
+        (
+            json!({"roles": "a", "tenant": "x".repeat(2000)}),
+            "too long",
+        ),
+        (
+            json!({"roles": "a", "_claim_names": {"roles": "src1"}}),
+            "by reference",
+        ),
+    ] {
+        let token = world.issuer.mint(&world.claims(claims.clone())).unwrap();
+        let outside = outside(world.ask(&token).await);
+        assert!(outside.contains(said), "{claims}: {outside}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_names_the_caller() {
     let world = World::with(|jwt| {

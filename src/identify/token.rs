@@ -229,6 +229,10 @@ impl Claims {
         self.0.get(name)
     }
 
+    pub(super) fn all(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
     }

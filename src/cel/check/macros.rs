@@ -4,7 +4,7 @@
 use cel::common::ast::{CallExpr, Expr, IdedExpr};
 
 use super::super::Fault;
-use super::super::kind::Kind;
+use super::super::kind::{Has, Kind};
 use super::super::tree::{Each, Node, OptionalMap, Step, What};
 use super::{Checked, Checker};
 
@@ -71,11 +71,12 @@ impl Checker<'_> {
             Kind::Optional(inner) => inner,
             other => other,
         };
-        self.field(argument.id, inner, &select.field)?;
+        let name = self.field_name(argument.id, &select.field)?;
+        self.field(argument.id, inner, &name)?;
         let step = Step::Has {
             of: Box::new(of),
-            name: select.field.as_str().into(),
-            filled: matches!(inner, Kind::Record(_)),
+            name: name.into(),
+            filled: matches!(inner, Kind::Record(shape) if shape.has == Has::Filled),
         };
         Ok((self.made(id, step), Kind::Bool))
     }

@@ -80,9 +80,10 @@ impl<'e> Checker<'e> {
         optional: bool,
     ) -> Result<Checked, Fault> {
         let (of, kind) = self.node(of)?;
+        let field = self.field_name(id, field)?;
         let (found, optional_of) = match &kind {
-            Kind::Optional(inner) => (self.field(id, inner, field)?, true),
-            other => (self.field(id, other, field)?, false),
+            Kind::Optional(inner) => (self.field(id, inner, &field)?, true),
+            other => (self.field(id, other, &field)?, false),
         };
         let kind = if optional || optional_of {
             Kind::optional(found)
@@ -95,6 +96,20 @@ impl<'e> Checker<'e> {
             optional,
         };
         Ok((self.made(id, step), kind))
+    }
+
+    /// A field's name as it is, where it may be written with escapes.
+    pub(super) fn field_name(&self, id: u64, written: &str) -> Result<String, Fault> {
+        if !self.environment.escapes {
+            return Ok(written.to_owned());
+        }
+        unescaped(written).ok_or_else(|| {
+            self.fault(
+                id,
+                format!("{written:?} has an escape that is not known"),
+                Some("escapes are __dot__, __dash__, __slash__ and __underscores__".to_owned()),
+            )
+        })
     }
 
     /// The type of a field.
@@ -183,6 +198,61 @@ impl Environment {
     fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.iter().map(|(name, _)| *name)
     }
+}
+
+/// Undoes Kubernetes' escapes of names: `a__dot__b` is `a.b`, `__namespace__` a reserved word.
+fn unescaped(written: &str) -> Option<String> {
+    const RESERVED: [&str; 21] = [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ];
+    let mut out = String::with_capacity(written.len());
+    let mut rest = written;
+    while let Some(at) = rest.find("__") {
+        let (before, from) = rest.split_at(at);
+        let inside = from.get(2..)?;
+        let length = inside.find('_').unwrap_or(inside.len());
+        let closed = inside.get(length..)?.starts_with("__");
+        if length == 0 || !closed {
+            // No escape begins here, but one may with the next letter.
+            out.push_str(before);
+            out.push('_');
+            rest = from.get(1..)?;
+            continue;
+        }
+        let name = inside.get(..length)?;
+        out.push_str(before);
+        out.push_str(match name {
+            "underscores" => "__",
+            "dot" => ".",
+            "dash" => "-",
+            "slash" => "/",
+            word if RESERVED.contains(&word) && length + 4 == written.len() => word,
+            _ => return None,
+        });
+        rest = inside.get(length + 2..)?;
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 /// The name that is most like a wrong one.

@@ -14,6 +14,7 @@ fn environment() -> Environment {
                     ("agent", Kind::String),
                     ("groups", Kind::list(Kind::String)),
                 ],
+                Has::Filled,
             ),
         ),
     ])
@@ -178,4 +179,69 @@ fn what_fails_later_says_where() {
     let said = expression.describe(&trouble);
     assert_eq!(said, "line 2, column 10: no such key: b");
     assert!(expression.uses("object") && !expression.uses("caller"));
+}
+
+#[test]
+fn names_may_be_escaped_where_that_is_upstreams_way() {
+    #[derive(Debug)]
+    struct Claims(Json);
+    impl Record for Claims {
+        fn field<'a>(&'a self, _: &str) -> Option<Value<'a>> {
+            Some(Value::of_json(&self.0))
+        }
+    }
+    let claims = Claims(json!({"a.b": {"c-d": 1}, "x__y": 2, "in": 3, "_a_": 4, "e/f": 5}));
+    let claims_of = || Environment::new(vec![("claims", Kind::Dyn)]);
+    let holds = |text: &str| {
+        let expression = Expression::compile(text, &claims_of().with_escapes()).unwrap();
+        expression.holds(&claims, &mut Meter::for_request())
+    };
+    for text in [
+        "claims.a__dot__b.c__dash__d == 1",
+        "has(claims.a__dot__b.c__dash__d)",
+        "claims.?a__dot__b.?c__dash__d.orValue(0) == 1",
+        "claims.x__underscores__y == 2",
+        "claims.__in__ == 3",
+        "claims._a_ == 4",
+        "claims.e__slash__f == 5",
+        "claims['a.b'].size() == 1",
+    ] {
+        assert_eq!(holds(text), Ok(true), "{text}");
+    }
+    for text in ["claims.a__dog__b == 1", "claims.a__in__ == 1"] {
+        assert!(
+            Expression::compile(text, &claims_of().with_escapes()).is_err(),
+            "{text}"
+        );
+        assert!(Expression::compile(text, &claims_of()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn an_expression_says_what_it_looks_at() {
+    let environment = Environment::new(vec![("claims", Kind::Dyn), ("other", Kind::Dyn)]);
+    let looks = |text: &str| {
+        let expression = Expression::compile(text, &environment).unwrap();
+        expression.looks_at("claims", "email")
+    };
+    for text in [
+        "claims.email",
+        "claims.email.size() > 0 ? 'a' : 'b'",
+        "claims.?email.orValue('')",
+        "claims['email']",
+        "has(claims.email) || true",
+        "[1].exists(x, x == 1 && claims.email == 'a')",
+        "{'a': [claims.email]}",
+        "other.?x.optMap(x, claims.email)",
+    ] {
+        assert!(looks(text), "{text}");
+    }
+    for text in [
+        "claims.sub",
+        "other.email",
+        "claims.x.email",
+        "'email' in claims",
+    ] {
+        assert!(!looks(text), "{text}");
+    }
 }

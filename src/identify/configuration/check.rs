@@ -7,9 +7,10 @@ use std::fmt;
 
 use url::Url;
 
+use super::super::expressions::{self, Expressions};
 use super::{AuthenticationConfiguration, ClaimMappings, Issuer, JwtAuthenticator, PrefixedClaim};
 
-const NO_EXPRESSIONS: &str = "expressions are not supported yet: use claim and prefix";
+const BOTH: &str = "claim and expression cannot both be set";
 const MOST_ISSUERS: usize = 64;
 
 /// Everything that is wrong with a configuration, in the order of its fields.
@@ -118,26 +119,41 @@ impl JwtAuthenticator {
         let mut seen = BTreeSet::new();
         for (i, rule) in self.claim_validation_rules.iter().enumerate() {
             let at = format!("{at}.claimValidationRules[{i}]");
-            if !rule.expression.is_empty() {
-                found.add(
-                    format!("{at}.expression"),
-                    "expressions are not supported yet: use claim and requiredValue",
-                );
-            } else if rule.claim.is_empty() {
-                found.add(format!("{at}.claim"), "is required");
-            } else if !seen.insert(&rule.claim) {
-                found.add(format!("{at}.claim"), "another rule has this claim already");
-            }
-            if !rule.message.is_empty() {
-                found.add(
-                    format!("{at}.message"),
-                    "may not be set together with claim",
-                );
+            match (rule.claim.is_empty(), rule.expression.is_empty()) {
+                (false, false) => found.add(at, BOTH),
+                (true, true) => found.add(format!("{at}.claim"), "claim or expression is required"),
+                (false, true) => {
+                    if !seen.insert(&rule.claim) {
+                        found.add(format!("{at}.claim"), "another rule has this claim already");
+                    }
+                    if !rule.message.is_empty() {
+                        let sentence = "may not be set together with claim";
+                        found.add(format!("{at}.message"), sentence);
+                    }
+                }
+                (true, false) => {
+                    if !seen.insert(&rule.expression) {
+                        let sentence = "another rule has this expression already";
+                        found.add(format!("{at}.expression"), sentence);
+                    }
+                    if !rule.required_value.is_empty() {
+                        let sentence = "may not be set together with expression";
+                        found.add(format!("{at}.requiredValue"), sentence);
+                    }
+                }
             }
         }
-        if !self.user_validation_rules.is_empty() {
-            found.add(format!("{at}.userValidationRules"), "expressions are not supported yet: leave it out; names that begin with system: are refused anyway");
+        let mut seen = BTreeSet::new();
+        for (i, rule) in self.user_validation_rules.iter().enumerate() {
+            let at = format!("{at}.userValidationRules[{i}].expression");
+            if rule.expression.is_empty() {
+                found.add(at, "is required");
+            } else if !seen.insert(&rule.expression) {
+                found.add(at, "another rule has this expression already");
+            }
         }
+        expressions::check_extra_keys(self, at, found);
+        Expressions::compile(self, at, found);
     }
 }
 
@@ -195,35 +211,34 @@ impl ClaimMappings {
     fn validate(&self, at: &str, found: &mut Problems) {
         self.username.validate(&format!("{at}.username"), found);
         if self.username.claim.is_empty() && self.username.expression.is_empty() {
-            found.add(format!("{at}.username.claim"), "is required");
+            found.add(
+                format!("{at}.username.claim"),
+                "claim or expression is required",
+            );
         }
         self.groups.validate(&format!("{at}.groups"), found);
-        if !self.uid.expression.is_empty() {
-            found.add(
-                format!("{at}.uid.expression"),
-                "expressions are not supported yet: use claim",
-            );
-        }
-        if !self.extra.is_empty() {
-            found.add(
-                format!("{at}.extra"),
-                "expressions are not supported yet: leave it out",
-            );
+        if !self.uid.claim.is_empty() && !self.uid.expression.is_empty() {
+            found.add(format!("{at}.uid"), BOTH);
         }
     }
 }
 
 impl PrefixedClaim {
     fn validate(&self, at: &str, found: &mut Problems) {
-        if !self.expression.is_empty() {
-            found.add(format!("{at}.expression"), NO_EXPRESSIONS);
-        } else if self.claim.is_empty() && self.prefix.is_some() {
-            found.add(format!("{at}.prefix"), "has no meaning without claim");
-        } else if !self.claim.is_empty() && self.prefix.is_none() {
-            found.add(
+        match (self.claim.is_empty(), self.expression.is_empty()) {
+            (false, false) => found.add(at, BOTH),
+            (true, false) if self.prefix.is_some() => found.add(
+                format!("{at}.prefix"),
+                "may not be set together with expression, which can add it itself",
+            ),
+            (true, true) if self.prefix.is_some() => {
+                found.add(format!("{at}.prefix"), "has no meaning without claim");
+            }
+            (false, true) if self.prefix.is_none() => found.add(
                 format!("{at}.prefix"),
                 "is required when claim is set; it may be the empty string",
-            );
+            ),
+            _ => {}
         }
     }
 }
