@@ -9,7 +9,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -128,7 +128,36 @@ pub async fn masked(
     })
 }
 
+/// A whole answer that was read before, masked: what the cluster said to a rehearsal.
+///
+/// # Errors
+/// [`Refusal::Unmaskable`].
+pub fn masked_whole(
+    plan: &Plan,
+    status: StatusCode,
+    content_type: Option<&str>,
+    body: Bytes,
+) -> Result<Answer, Refusal> {
+    let mut masker = Masker::new(plan, status.as_u16(), content_type, None)?;
+    let masked = masker.feed(body)?.followed_by(masker.finish()?);
+    let mut headers = HeaderMap::with_capacity(4);
+    if let Some(content_type) = masker.content_type().and_then(|text| text.parse().ok()) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(masked.remaining()));
+    Ok(Answer {
+        status,
+        headers,
+        content: Content::Whole(masked, masker),
+    })
+}
+
 impl Answer {
+    /// Whether the cluster says that the object is not the one the request names.
+    pub fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT
+    }
+
     /// The response for the socket: only with proof that the intent is durable, and with the
     /// record, which is sealed with the last byte.
     pub fn released(mut self, mut record: Record, _: Durable) -> Response<AnswerBody> {

@@ -6,6 +6,7 @@
 
 mod conditions;
 mod glob;
+mod judgement;
 pub mod period;
 pub mod policy;
 mod rule;
@@ -22,6 +23,7 @@ use conditions::Trial;
 use policy::Effect;
 use rule::{Rule, Verbs, View};
 
+pub use judgement::{Judgement, Verdict, judge};
 pub use period::Period;
 pub use policy::Policy;
 pub use set::{PolicyError, PolicySet};
@@ -58,67 +60,74 @@ pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet, now: Timestamp)
                 terms: terms.clone(),
                 policy_digest: policy.digest.clone(),
             }),
-            _ => Decision::Refuse(Refusal::Denied {
-                policy: rule.policy.to_string(),
-                rule: rule.name.to_string(),
-                reason: rule.reason.to_string(),
-            }),
+            _ => Decision::Refuse(denied(rule)),
         },
         Judged::Failed { rule, cause } => Decision::Refuse(Refusal::ConditionFailed {
             policy: rule.policy.to_string(),
             rule: rule.name.to_string(),
             inside: cause,
         }),
-        Judged::ByDefault { missing } => Decision::Refuse(Refusal::NotAllowed {
-            operation: operation_as(missing.name().unwrap_or(ask.info().verb), ask.info()),
-            agent: caller.agent().to_owned(),
-        }),
+        Judged::ByDefault { missing } => {
+            Decision::Refuse(not_allowed(missing, &caller, ask.info()))
+        }
     }
 }
 
-/// The same decision without its consequences, for explanations and tests.
-pub fn judge<'p>(
-    caller: &Caller,
-    ask: &Ask,
-    policy: &'p PolicySet,
-    now: Timestamp,
-) -> Judgement<'p> {
-    judged(&View::of(caller, ask, now), policy).into()
+/// Leave to ask the cluster, as the caller, what a write would come to.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// To read the object as it stands.
+    pub look: Option<Permit>,
+    /// To dry-run the write.
+    pub run: Option<Permit>,
 }
 
-/// What the rules say about a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement<'p> {
-    /// The answer.
-    pub verdict: Verdict,
-    /// The policy that decided; empty for [`Verdict::DefaultDeny`].
-    pub policy: &'p str,
-    /// The rule that decided; empty for [`Verdict::DefaultDeny`].
-    pub rule: &'p str,
-    /// The rule's sentence for the agent; may be empty for [`Verdict::Allow`].
-    pub reason: &'p str,
-    /// Given exactly for [`Verdict::Hold`].
-    pub hold: Option<&'p HoldTerms>,
-    /// Which condition failed, and how: given exactly for [`Verdict::Failed`], for the
-    /// operator.
-    pub cause: Option<String>,
+/// What may be asked of the cluster before a write is judged: a read and a dry run, made from
+/// the ask itself. Neither can change anything.
+///
+/// # Errors
+/// [`Refusal::Denied`] or [`Refusal::NotAllowed`] if that is the answer whatever would come of
+/// the write; the cluster is not asked then.
+pub fn rehearse(caller: &Arc<Caller>, ask: &Ask, policy: &PolicySet) -> Result<Rehearsal, Refusal> {
+    let (look, run) = (ask.look(), ask.rehearsal());
+    if look.is_some() || run.is_some() {
+        // No condition is asked yet, so no clock either.
+        let view = View::of(caller, ask, Timestamp::UNIX_EPOCH).left_open();
+        match judged(&view, policy) {
+            Judged::By(rule) if rule.effect == Effect::Deny => return Err(denied(rule)),
+            Judged::By(_) | Judged::Failed { .. } => {}
+            Judged::ByDefault { missing } => return Err(not_allowed(missing, caller, ask.info())),
+        }
+    }
+    let permit = |ask: Ask| Permit {
+        caller: caller.clone(),
+        ask,
+        grant: Grant {
+            policy: "".into(),
+            rule: "".into(),
+            policy_digest: policy.digest.clone(),
+            approval: None,
+        },
+    };
+    Ok(Rehearsal {
+        look: look.map(permit),
+        run: run.map(permit),
+    })
 }
 
-/// The answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// A rule allows it, and none holds or denies it.
-    Allow,
-    /// A rule holds it, and none denies it.
-    Hold,
-    /// A rule denies it.
-    Deny,
-    /// A condition of a rule could not be evaluated: it is refused.
-    Failed,
-    /// No rule speaks of it, or not of all that it may do.
-    #[serde(rename = "default")]
-    DefaultDeny,
+fn denied(rule: &Rule) -> Refusal {
+    Refusal::Denied {
+        policy: rule.policy.to_string(),
+        rule: rule.name.to_string(),
+        reason: rule.reason.to_string(),
+    }
+}
+
+fn not_allowed(missing: Verbs, caller: &Caller, info: &RequestInfo) -> Refusal {
+    Refusal::NotAllowed {
+        operation: operation_as(missing.name().unwrap_or(info.verb), info),
+        agent: caller.agent().to_owned(),
+    }
 }
 
 /// Leave to send exactly one request to its cluster.
@@ -314,7 +323,11 @@ fn judged<'p>(view: &View<'_>, policy: &'p PolicySet) -> Judged<'p> {
             {
                 continue;
             }
-            match trial.holds(&rule.conditions) {
+            let conditions = match view.open && !rule.conditions.is_empty() {
+                true => Ok(allows),
+                false => trial.holds(&rule.conditions),
+            };
+            match conditions {
                 Ok(true) if rule.effect == Effect::Deny => return Judged::By(rule),
                 Ok(true) => {
                     found.get_or_insert(rule);
@@ -335,41 +348,6 @@ fn judged<'p>(view: &View<'_>, policy: &'p PolicySet) -> Judged<'p> {
         }
     }
     Judged::ByDefault { missing }
-}
-
-impl<'p> From<Judged<'p>> for Judgement<'p> {
-    fn from(judged: Judged<'p>) -> Self {
-        match judged {
-            Judged::By(rule) => Self {
-                verdict: match rule.effect {
-                    Effect::Deny => Verdict::Deny,
-                    Effect::Hold => Verdict::Hold,
-                    Effect::Allow => Verdict::Allow,
-                },
-                policy: &rule.policy,
-                rule: &rule.name,
-                reason: &rule.reason,
-                hold: rule.hold.as_deref(),
-                cause: None,
-            },
-            Judged::Failed { rule, cause } => Self {
-                verdict: Verdict::Failed,
-                policy: &rule.policy,
-                rule: &rule.name,
-                reason: &rule.reason,
-                hold: None,
-                cause: Some(cause),
-            },
-            Judged::ByDefault { .. } => Self {
-                verdict: Verdict::DefaultDeny,
-                policy: "",
-                rule: "",
-                reason: "",
-                hold: None,
-                cause: None,
-            },
-        }
-    }
 }
 
 #[cfg(test)]

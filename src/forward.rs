@@ -108,7 +108,7 @@ fn request(
         .path_and_query(target)
         .build()
         .map_err(|error| internal("upstream URI", &error))?;
-    let mut request = Request::new(Full::new(ask.body().clone()));
+    let mut request = Request::new(Full::new(ask.sent_body().clone()));
     *request.method_mut() = ask.method().clone();
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
@@ -119,7 +119,7 @@ fn request(
     if !ask.user_agent().is_empty() {
         headers.insert(USER_AGENT, value(ask.user_agent())?);
     }
-    if let Some(content_type) = ask.content_type() {
+    if let Some(content_type) = ask.sent_content_type() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     Ok(request)

@@ -1,8 +1,10 @@
 //! One request, from top to bottom: this is the whole path, and every branch of it.
 //!
-//! accept → identify → parse → decide → (hold → approve) → record intent → forward → mask →
-//! record outcome. Each step takes what only the step before can make. The two halves are
+//! accept → identify → parse → foresee → decide → (hold → approve) → record intent → forward →
+//! mask → record outcome. Each step takes what only the step before can make. The two halves are
 //! `admit`, which ends in a permit or a refusal, and `execute`, which spends the permit.
+
+mod grounds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,24 +12,28 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::Response;
 use http::header::USER_AGENT;
+use http::{Response, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::RwLock;
 
 use crate::accept::Arrival;
 use crate::answer::{self, Answer, AnswerBody};
-use crate::approve::{HoldRequest, HoldState, Holds, Terms};
+use crate::approve::{HoldState, Holds};
 use crate::decide::{self, Decision, Hold, Permit, PolicySet};
+use crate::foresee::{Answered, Foreseen, foresee};
 use crate::forward::{Upstream, forward};
-use crate::identify::Identifier;
+use crate::identify::{Caller, Identifier};
 use crate::mask::{self, Plan};
 use crate::metrics::Metrics;
-use crate::parse;
-use crate::record::asked::{Grounds, What};
-use crate::record::entry::{HoldEvent, HoldStep};
-use crate::record::{Durable, Intended, Record, Recorder};
+use crate::parse::{self, Ask};
+use crate::record::entry::{Ended, HoldEvent, HoldStep};
+use crate::record::{Durable, Record, Recorder};
 use crate::refusal::Refusal;
+use grounds::{denied, granted, held, hold_request};
+
+/// How often a write is judged whose object keeps changing under it.
+const TRIES: u8 = 5;
 
 /// All that a request needs on its way; shared by every request.
 pub struct Gate {
@@ -66,7 +72,7 @@ pub async fn journey(gate: Arc<Gate>, arrival: Arrival) -> Response<AnswerBody> 
         .recorder
         .open(arrival.peer(), method, path, agent.unwrap_or_default());
     let response = match admit(&gate, arrival, &mut record).await {
-        Err(refusal) => answer::refused(record, &refusal),
+        Err(stop) => stopped(record, stop),
         Ok(admitted) if admitted.permit.ask().is_read() => execute(&gate, admitted, record).await,
         Ok(admitted) => execute_to_the_end(gate.clone(), admitted, record).await,
     };
@@ -79,10 +85,32 @@ struct Admitted {
     permit: Permit,
     plan: Plan,
     masked_body: Option<Bytes>,
+    again: Option<Again>,
+}
+
+/// What it takes to judge a write once more, should its object change before it is executed.
+struct Again {
+    caller: Arc<Caller>,
+    ask: Ask,
+    tries: u8,
+}
+
+/// Why a request goes no further.
+enum Stop {
+    /// The gate says no.
+    Refused(Refusal),
+    /// The cluster said no to a dry run, and this is its answer.
+    Answered(Box<Answered>, Plan),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// ② – ⑤: who asks, what exactly, and whether they may.
-async fn admit(gate: &Gate, arrival: Arrival, record: &mut Record) -> Result<Admitted, Refusal> {
+async fn admit(gate: &Gate, arrival: Arrival, record: &mut Record) -> Result<Admitted, Stop> {
     let caller = gate
         .identifier
         .identify(arrival.headers(), Timestamp::now())
@@ -108,53 +136,86 @@ async fn admit(gate: &Gate, arrival: Arrival, record: &mut Record) -> Result<Adm
     let ask = head.with_body(arrival.body(limit).await?)?;
     record.ask(&ask);
     mask::refuse_returned(&ask)?;
+    judge(gate, caller, ask, record, TRIES).await
+}
+
+/// ③½ – ⑤: what would come of it, and whether that may be.
+async fn judge(
+    gate: &Gate,
+    caller: Arc<Caller>,
+    ask: Ask,
+    record: &mut Record,
+    tries: u8,
+) -> Result<Admitted, Stop> {
     let masked_body = if ask.body().is_empty() {
         None
     } else {
         Some(mask::mask_body(&ask)?)
     };
     let plan = Plan::for_ask(&ask);
-
-    let permit = match decide::decide(caller, ask, &gate.policy.load(), Timestamp::now()) {
+    let again = (!ask.is_read()).then(|| (caller.clone(), ask.clone()));
+    let foreseen = foreseen(gate, &caller, ask, record).await;
+    let policy = gate.policy.load_full();
+    if let Err(Stop::Refused(refusal @ (Refusal::Denied { .. } | Refusal::NotAllowed { .. }))) =
+        &foreseen
+    {
+        record.judged(denied(refusal, &policy), None);
+    }
+    let ask = foreseen?;
+    let permit = match decide::decide(caller, ask, &policy, Timestamp::now()) {
         Decision::Permit(permit) => {
             permit.ask().carried()?;
             permit
         }
         Decision::Hold(hold) => {
             hold.ask().carried()?;
-            settle(
-                gate,
-                hold,
-                masked_body.as_deref().unwrap_or_default(),
-                record,
-            )
-            .await?
+            let body = masked_body.as_deref().unwrap_or_default();
+            settle(gate, hold, body, record).await?
         }
         Decision::Refuse(refusal) => {
-            record.judged(denied(&refusal, &gate.policy.load()), None);
-            return Err(refusal);
+            record.judged(denied(&refusal, &policy), None);
+            return Err(refusal.into());
         }
     };
     plan.check()?;
+    // An approval is spent once; what was approved is not executed on another object.
+    let again = again
+        .filter(|_| permit.ask().is_bound() && permit.grant().approval.is_none() && tries > 1)
+        .map(|(caller, ask)| Again {
+            caller,
+            ask,
+            tries: tries - 1,
+        });
     Ok(Admitted {
         permit,
         plan,
         masked_body,
+        again,
     })
 }
 
-/// ⑤ A hold becomes a permit by a human's approval of exactly this request, and by nothing
-/// else; the policy of the moment of approval has the last word.
-async fn settle(
+async fn foreseen(
     gate: &Gate,
-    hold: Hold,
-    body: &[u8],
-    record: &mut Record,
-) -> Result<Permit, Refusal> {
+    caller: &Arc<Caller>,
+    ask: Ask,
+    record: &Record,
+) -> Result<Ask, Stop> {
+    let (upstream, plan) = (upstream(gate, &ask)?, Plan::for_ask(&ask));
+    let policy = gate.policy.load_full();
+    match foresee(upstream, caller, ask, &policy, record).await? {
+        Foreseen::Result(ask) => Ok(*ask),
+        Foreseen::Refused(answered) => Err(Stop::Answered(answered, plan)),
+    }
+}
+
+/// ⑤ A hold becomes a permit by a human's approval of exactly this request, and by nothing
+/// else; the object and the policy of the moment of approval have the last word.
+async fn settle(gate: &Gate, hold: Hold, body: &[u8], record: &mut Record) -> Result<Permit, Stop> {
     let request = hold_request(gate, &hold, body);
     let digest = request.digest();
     let state = gate.holds.present(request, Timestamp::now()).await?;
     record.judged(held(&hold), Some(state.id().to_owned()));
+    let waited = matches!(state, HoldState::Pending { .. });
     let state = match state {
         HoldState::Pending { id, new, .. } => {
             if new {
@@ -177,36 +238,22 @@ async fn settle(
     };
     approved(gate, &hold, state)?;
 
-    let (caller, ask) = hold.into_parts();
+    let (caller, mut ask) = hold.into_parts();
+    if waited {
+        ask = foreseen(gate, &caller, ask, record).await?;
+    }
     match decide::decide(caller, ask, &gate.policy.load(), Timestamp::now()) {
         Decision::Permit(permit) => Ok(permit),
-        Decision::Refuse(refusal) => Err(refusal),
+        Decision::Refuse(refusal) => Err(refusal.into()),
         Decision::Hold(hold) => {
             let request = hold_request(gate, &hold, body);
+            let digest = request.digest();
             let state = gate.holds.present(request, Timestamp::now()).await?;
             let id = approved(gate, &hold, state)?;
             let approval = gate.holds.spend(&id, digest, Timestamp::now()).await?;
-            approval.grants(hold)
+            Ok(approval.grants(hold)?)
         }
     }
-}
-
-fn hold_request(gate: &Gate, hold: &Hold, body: &[u8]) -> HoldRequest {
-    let terms = hold.terms();
-    let approver_groups = match terms.approver_groups.is_empty() {
-        true => gate.approver_groups.clone(),
-        false => terms.approver_groups.to_vec(),
-    };
-    let terms = Terms {
-        policy: terms.policy.to_string(),
-        policy_digest: hold.policy_digest().to_owned(),
-        rule: terms.rule.to_string(),
-        reason: terms.reason.to_string(),
-        approver_groups,
-        quorum: terms.quorum,
-        expires_after: terms.expires_after.duration(),
-    };
-    HoldRequest::new(gate.holds.key(), hold.caller(), hold.ask(), terms, body)
 }
 
 /// The id of a hold that was approved; a refusal otherwise.
@@ -257,12 +304,54 @@ async fn execute_to_the_end(
     })
 }
 
-/// ⑥ – ⑨: written before it is sent, masked before it is answered.
-async fn execute(gate: &Gate, admitted: Admitted, mut record: Record) -> Response<AnswerBody> {
-    match spend(gate, admitted, &mut record).await {
-        Ok((answer, durable)) => answer.released(record, durable),
-        Err(refusal) => answer::refused(record, &refusal),
+/// ⑥ – ⑨: written before it is sent, masked before it is answered. A write whose object has
+/// changed since it was judged is judged anew.
+async fn execute(gate: &Gate, mut admitted: Admitted, mut record: Record) -> Response<AnswerBody> {
+    loop {
+        let again = admitted.again.take();
+        let spent = spend(gate, admitted, &mut record).await;
+        let overtaken = match (spent, again) {
+            (Err(refusal), _) => return answer::refused(record, &refusal),
+            (Ok((answer, _)), Some(again)) if answer.is_conflict() => again,
+            (Ok((answer, durable)), _) => return answer.released(record, durable),
+        };
+        let next = record.another();
+        record.answered(StatusCode::CONFLICT.as_u16());
+        if let Err(refusal) = record.seal(Ended::Complete) {
+            return answer::refused(next, &refusal);
+        }
+        record = next;
+        let Again { caller, ask, tries } = overtaken;
+        admitted = match judge(gate, caller, ask, &mut record, tries).await {
+            Ok(admitted) => admitted,
+            Err(stop) => return stopped(record, stop),
+        };
     }
+}
+
+fn stopped(mut record: Record, stop: Stop) -> Response<AnswerBody> {
+    let (answered, plan) = match stop {
+        Stop::Refused(refusal) => return answer::refused(record, &refusal),
+        Stop::Answered(answered, plan) => (*answered, plan),
+    };
+    let reason = format!("the cluster refuses it: record {}", answered.record.id());
+    record.refused(answered.status.as_u16(), &reason, None);
+    if let Err(refusal) = record.seal(Ended::Refused) {
+        return answer::refused(answered.record, &refusal);
+    }
+    let content_type = answered.content_type.as_deref();
+    match answer::masked_whole(&plan, answered.status, content_type, answered.body) {
+        Ok(answer) => answer.released(answered.record, answered.durable),
+        Err(refusal) => answer::refused(answered.record, &refusal),
+    }
+}
+
+fn upstream<'g>(gate: &'g Gate, ask: &Ask) -> Result<&'g Upstream, Refusal> {
+    gate.upstreams
+        .get(ask.cluster())
+        .ok_or_else(|| Refusal::UnknownCluster {
+            name: ask.cluster().to_owned(),
+        })
 }
 
 async fn spend(
@@ -274,13 +363,9 @@ async fn spend(
         permit,
         plan,
         masked_body,
+        ..
     } = admitted;
-    let upstream =
-        gate.upstreams
-            .get(permit.ask().cluster())
-            .ok_or_else(|| Refusal::UnknownCluster {
-                name: permit.ask().cluster().to_owned(),
-            })?;
+    let upstream = upstream(gate, permit.ask())?;
     let grounds = granted(&permit);
     let written = record.intent(permit, grounds, masked_body).await?;
 
@@ -288,58 +373,4 @@ async fn spend(
     let answer = answer::masked(&plan, upstream.name(), response).await?;
     let durable = record.durable().await?;
     Ok((answer, durable))
-}
-
-impl Intended for Permit {
-    fn what(&self) -> What {
-        What::from(self.ask())
-    }
-}
-
-fn granted(permit: &Permit) -> Grounds {
-    let grant = permit.grant();
-    Grounds {
-        verdict: if grant.approval.is_some() {
-            "hold"
-        } else {
-            "allow"
-        }
-        .to_owned(),
-        policy: grant.policy.to_string(),
-        rule: grant.rule.to_string(),
-        policy_digest: grant.policy_digest.to_string(),
-        approval: grant
-            .approval
-            .as_ref()
-            .map(|approval| crate::record::asked::Approval {
-                hold: approval.hold_id.clone(),
-                approver: approval.approvers.join(", "),
-            }),
-    }
-}
-
-fn held(hold: &Hold) -> Grounds {
-    Grounds {
-        verdict: "hold".to_owned(),
-        policy: hold.terms().policy.to_string(),
-        rule: hold.terms().rule.to_string(),
-        policy_digest: hold.policy_digest().to_owned(),
-        approval: None,
-    }
-}
-
-fn denied(refusal: &Refusal, policies: &PolicySet) -> Grounds {
-    let (policy, rule) = match refusal {
-        Refusal::Denied { policy, rule, .. } | Refusal::ConditionFailed { policy, rule, .. } => {
-            (policy.clone(), rule.clone())
-        }
-        _ => (String::new(), String::new()),
-    };
-    Grounds {
-        verdict: "deny".to_owned(),
-        policy,
-        rule,
-        policy_digest: policies.digest().to_owned(),
-        approval: None,
-    }
 }

@@ -11,6 +11,7 @@ pub mod accept;
 pub mod answer;
 pub mod approve;
 pub mod decide;
+pub mod foresee;
 pub mod forward;
 pub mod identify;
 pub mod mask;

@@ -8,6 +8,7 @@
 mod accept;
 mod body;
 mod facts;
+mod foresee;
 mod header;
 mod json;
 mod node;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header as names};
 
+pub use foresee::{Old, read_answer};
 pub use node::Node;
 pub use path::cluster_of;
 
@@ -83,8 +85,16 @@ pub struct Ask {
     query: String,
     accept: String,
     content_type: Option<&'static str>,
+    media: body::Media,
+    /// Which of `DeleteOptions` the query sets.
+    delete_options: Vec<(&'static str, String)>,
     body: Bytes,
+    /// The body with the precondition that binds it to the judged object.
+    bound: Option<Bytes>,
     tree: Option<Arc<Node>>,
+    /// What comes of it, if a dry run said so.
+    object: Option<Arc<Node>>,
+    old: Old,
     facts: Facts,
     dry_run: bool,
     user_agent: String,
@@ -115,13 +125,30 @@ impl Ask {
     pub fn content_type(&self) -> Option<&'static str> {
         self.content_type
     }
-    /// The body that goes upstream, written anew from the judged tree; empty if none.
+    /// The body as it was asked for, written anew from its tree; empty if none.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
-    /// The judged tree of the body; none if there is no body.
+    /// The body that goes upstream: as asked for, and bound to the judged object.
+    pub fn sent_body(&self) -> &Bytes {
+        self.bound.as_ref().unwrap_or(&self.body)
+    }
+    /// The tree of the body; none if there is no body.
     pub fn tree(&self) -> Option<&Node> {
         self.tree.as_deref()
+    }
+    /// What comes of a write: the result of its dry run, else the object that it carries;
+    /// none for deletions, reads, and patches that nobody rehearsed.
+    pub fn object(&self) -> Option<&Node> {
+        match (&self.object, self.info.verb) {
+            (Some(object), _) => Some(object),
+            (None, "create" | "update") => self.tree(),
+            _ => None,
+        }
+    }
+    /// The object before a write.
+    pub fn old(&self) -> &Old {
+        &self.old
     }
     /// What the request means.
     pub fn facts(&self) -> &Facts {
@@ -192,8 +219,6 @@ impl Ask {
 #[derive(Debug)]
 pub struct Head {
     ask: Ask,
-    query: query::Query,
-    media: body::Media,
 }
 
 /// Judges request line and headers of a request to a cluster; `rest_path` is the path at
@@ -224,15 +249,20 @@ pub fn head(
         query: std::mem::take(&mut query.canonical),
         accept,
         content_type: None,
+        media,
+        delete_options: std::mem::take(&mut query.delete_options),
         body: Bytes::new(),
+        bound: None,
         tree: None,
+        object: None,
+        old: Old::Unknown,
         facts: facts::of_request(&info, std::mem::take(&mut query.command)),
         // A dry run of a TokenRequest mints a real token.
         dry_run: query.dry_run && info.subresource != "token",
         user_agent: header::user_agent(headers),
         info,
     };
-    Ok(Head { ask, query, media })
+    Ok(Head { ask })
 }
 
 impl Head {
@@ -259,11 +289,7 @@ impl Head {
     /// Patches that would reveal what is masked.
     pub fn with_body(self, body: Bytes) -> Result<Ask, Refusal> {
         let limit = self.body_limit();
-        let Head {
-            mut ask,
-            query,
-            media,
-        } = self;
+        let mut ask = self.ask;
         if body.is_empty() {
             if ask.info.verb == "patch" && ask.info.subresource != "proxy" {
                 return Err(malformed("a PATCH without a body: send the patch"));
@@ -284,13 +310,13 @@ impl Head {
             // It belongs to whatever is proxied to, and is never sent.
             return Ok(ask);
         }
-        let tree = body::read(&media, &body, &ask.info)?;
+        let tree = body::read(&ask.media, &body, &ask.info)?;
         if matches!(ask.info.verb, "delete" | "deletecollection") {
-            ask.dry_run = body::delete_dry_run(&tree, &query)?;
+            ask.dry_run = body::delete_dry_run(&tree, &ask.delete_options)?;
         }
-        ask.facts.privileged = facts::privileged(&media, &tree, &ask.info);
+        ask.facts.privileged = facts::privileged(&ask.media, &tree, &ask.info);
         ask.body = tree.to_json().into();
-        ask.content_type = Some(media.upstream());
+        ask.content_type = Some(ask.media.upstream());
         ask.tree = Some(Arc::new(tree));
         Ok(ask)
     }

@@ -67,6 +67,13 @@ pub enum Refusal {
         /// What it is, and what to do instead.
         what: String,
     },
+    /// Nobody can tell what a write would come to, so nobody can judge it.
+    NotForeseen {
+        /// What the client may know.
+        what: &'static str,
+        /// What the operator needs to know.
+        inside: String,
+    },
     /// A value that is a mask came back in a write.
     MaskReturned {
         /// Where in the body.
@@ -215,6 +222,7 @@ impl Refusal {
             | Self::UpstreamCredential { inside, .. }
             | Self::ConditionFailed { inside, .. }
             | Self::Unmaskable { inside, .. }
+            | Self::NotForeseen { inside, .. }
             | Self::Internal { inside } => Some(inside),
             _ => None,
         }

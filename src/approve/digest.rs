@@ -6,10 +6,10 @@ use std::fmt;
 use aws_lc_rs::hmac;
 
 use crate::identify::Caller;
-use crate::parse::{Ask, RequestInfo};
+use crate::parse::{Ask, Node, Old, RequestInfo};
 
 /// Separates this use of the key from every other, and this list of fields from later ones.
-const DOMAIN: &[u8] = b"gateward hold v2";
+const DOMAIN: &[u8] = b"gateward hold v3";
 
 /// Names the credential, not the person: new with every token. (`user.CredentialIDKey` in
 /// k8s.io/apiserver.)
@@ -64,8 +64,11 @@ impl fmt::Debug for Digest {
 ///
 /// In it: agent, principal, issuer, groups, uid and extra; cluster, method, path, query, content
 /// type and body. Not in it: the token and what names only the token (a retry comes with a fresh
-/// one), and `Accept` (a reader's taste). Opening a stream into a pod has one digest for
-/// WebSocket (GET) and SPDY (POST): kubectl tries one after the other, and both do the same.
+/// one), and `Accept` (a reader's taste). What comes of a write is in it as far as a human judges
+/// it: the object before and the result of the dry run, without what changes by itself (status,
+/// resourceVersion, managedFields …), so that a hold on a busy object can be answered, and one
+/// whose object was changed or swapped meanwhile must be answered anew. Opening a stream into a pod has one
+/// digest for WebSocket (GET) and SPDY (POST): kubectl tries one after the other, and both do the same.
 pub fn digest(key: &DigestKey, caller: &Caller, ask: &Ask) -> Digest {
     Fields::of(caller, ask).digest(key)
 }
@@ -85,6 +88,8 @@ pub(super) struct Fields<'a> {
     pub query: &'a str,
     pub content_type: Option<&'a str>,
     pub body: &'a [u8],
+    pub result: Option<&'a Node>,
+    pub old: Option<&'a Node>,
 }
 
 impl<'a> Fields<'a> {
@@ -102,6 +107,11 @@ impl<'a> Fields<'a> {
             query: ask.query(),
             content_type: ask.content_type(),
             body: ask.body(),
+            result: ask.object(),
+            old: match ask.old() {
+                Old::Known(old) => Some(old),
+                Old::Absent | Old::Unknown => None,
+            },
         }
     }
 
@@ -129,10 +139,73 @@ impl<'a> Fields<'a> {
         field(self.query.as_bytes());
         optional(&mut field, self.content_type);
         field(self.body);
+        let settled = settled(self.path, self.old.is_some());
+        for object in [self.old, self.result] {
+            field(&u64::from(object.is_some()).to_be_bytes());
+            if let Some(object) = object {
+                field(&canonical(object, &settled));
+            }
+        }
         let mut digest = [0; 32];
         digest.copy_from_slice(hash.sign().as_ref());
         Digest(digest)
     }
+}
+
+/// What the cluster changes by itself, or makes up anew in every dry run.
+fn settled(path: &str, exists: bool) -> Vec<[&'static str; 2]> {
+    let mut left_out = vec![
+        ["metadata", "resourceVersion"],
+        ["metadata", "generation"],
+        ["metadata", "managedFields"],
+    ];
+    if !path.ends_with("/status") {
+        left_out.push(["status", ""]);
+    }
+    if !exists {
+        left_out.extend([
+            ["metadata", "uid"],
+            ["metadata", "creationTimestamp"],
+            ["metadata", "name"],
+        ]);
+    }
+    left_out
+}
+
+/// The object as JSON with its keys in order, without what is left out.
+fn canonical(object: &Node, left_out: &[[&str; 2]]) -> Vec<u8> {
+    fn sorted(node: &Node, at: &[&str], left_out: &[[&str; 2]]) -> Node {
+        match node {
+            Node::Array(items) => Node::Array(
+                items
+                    .iter()
+                    .map(|item| sorted(item, &["", "", ""], left_out))
+                    .collect(),
+            ),
+            Node::Object(entries) => {
+                let mut kept: Vec<_> = entries
+                    .iter()
+                    .filter(|(key, _)| !is_left_out(at, key, left_out))
+                    .map(|(key, value)| {
+                        let below: Vec<&str> = at.iter().copied().chain([&**key]).collect();
+                        (key.clone(), sorted(value, &below, left_out))
+                    })
+                    .collect();
+                kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+                Node::Object(kept)
+            }
+            other => other.clone(),
+        }
+    }
+    sorted(object, &[], left_out).to_json()
+}
+
+fn is_left_out(at: &[&str], key: &str, left_out: &[[&str; 2]]) -> bool {
+    left_out.iter().any(|[first, second]| match at {
+        [] => second.is_empty() && *first == key,
+        [parent] => parent == first && !second.is_empty() && *second == key,
+        _ => false,
+    })
 }
 
 /// The method, or one word for both ways to open a stream into a pod.
@@ -189,6 +262,8 @@ pub(super) mod tests {
             query: "fieldManager=kubectl",
             content_type: Some("application/json"),
             body: b"{\"kind\":\"Pod\"}",
+            result: None,
+            old: None,
         }
     }
 
@@ -282,7 +357,7 @@ pub(super) mod tests {
     #[test]
     fn the_digest_is_as_it_was_yesterday() {
         // Holds in the database outlive a version: a change here needs a new domain.
-        let expected = "ae5e62ebd20085807b019380893ea100569fb4582c1786411e84bdd438537911";
+        let expected = "f87f712eb3d04304e10fceeaa3dd940051d35db1f0a19ee117a41940f05f3232";
         assert_eq!(fields().digest(&KEY).to_string(), expected);
     }
 
@@ -291,6 +366,37 @@ pub(super) mod tests {
         let other = DigestKey::new([8; 32]);
         assert_ne!(fields().digest(&KEY), fields().digest(&other));
         assert!(!format!("{KEY:?}").contains('7'));
+    }
+
+    #[test]
+    fn threat_15_the_object_and_the_result_count_and_what_changes_by_itself_does_not() {
+        let tree = |text: &str| crate::parse::read_answer(text.as_bytes()).unwrap();
+        let digest = |old: Option<&str>, result: Option<&str>| {
+            let (old, result) = (old.map(tree), result.map(tree));
+            let fields = Fields {
+                old: old.as_ref(),
+                result: result.as_ref(),
+                ..fields()
+            };
+            fields.digest(&KEY).to_string()
+        };
+        let old = r#"{"metadata":{"name":"a","uid":"1","resourceVersion":"5","managedFields":[{"time":"x"}]},"spec":{"a":1,"b":2},"status":{"x":1}}"#;
+        let same = r#"{"status":{"x":2},"spec":{"b":2,"a":1},"metadata":{"uid":"1","resourceVersion":"6","generation":3,"name":"a"}}"#;
+        assert_eq!(digest(Some(old), Some(old)), digest(Some(same), Some(same)));
+        let anew = r#"{"metadata":{"name":"g-x","uid":"7"},"spec":{}}"#;
+        let other_name = r#"{"metadata":{"name":"g-y","uid":"8"},"spec":{}}"#;
+        assert_eq!(digest(None, Some(anew)), digest(None, Some(other_name)));
+        let base = digest(Some(old), Some(old));
+        for changed in [
+            r#"{"metadata":{"name":"a","uid":"2"},"spec":{"a":1,"b":2}}"#,
+            r#"{"metadata":{"name":"a","uid":"1","labels":{}},"spec":{"a":1,"b":2}}"#,
+            r#"{"metadata":{"name":"a","uid":"1"},"spec":{"a":1,"b":3}}"#,
+            r#"{"metadata":{"name":"a","uid":"1"},"spec":{"a":1,"b":2,"status":1}}"#,
+        ] {
+            assert_ne!(base, digest(Some(changed), Some(old)), "{changed}");
+            assert_ne!(base, digest(Some(old), Some(changed)), "{changed}");
+        }
+        assert_ne!(digest(Some(old), None), digest(None, Some(old)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::conditions::Conditions;
 use super::glob::Glob;
 use super::policy::{Effect, Fact, Verb};
 use crate::identify::Caller;
-use crate::parse::{Ask, Facts, Node, RequestInfo};
+use crate::parse::{Ask, Facts, Node, Old, RequestInfo};
 
 /// Patterns of which any may match; `None` means that nothing was said.
 pub(super) type Globs = Option<Box<[Glob]>>;
@@ -68,6 +68,8 @@ pub(super) struct View<'a> {
     pub old: Known<'a>,
     pub dry_run: bool,
     pub now: Timestamp,
+    /// What comes of the request is not known yet: what depends on it is left open.
+    pub open: bool,
     /// A hold or deny rule on any of these stops the request.
     pub any_of: Verbs,
     /// Every one of these must be allowed.
@@ -88,14 +90,17 @@ impl<'a> Known<'a> {
     /// The one place that says what is known of the objects of a request: after it, and
     /// before it.
     fn objects_of(ask: &'a Ask) -> (Self, Self) {
-        match (ask.info().verb, ask.tree()) {
-            ("create", Some(object)) => (Self::Object(object), Self::Nothing),
-            ("create", None) => (Self::Nothing, Self::Nothing),
-            ("update", Some(object)) => (Self::Object(object), Self::Unknown),
-            ("update" | "patch", _) => (Self::Unknown, Self::Unknown),
-            ("delete" | "deletecollection", _) => (Self::Nothing, Self::Unknown),
-            _ => (Self::Nothing, Self::Nothing),
-        }
+        let object = match (ask.object(), ask.info().verb) {
+            (Some(object), _) => Self::Object(object),
+            (None, "update" | "patch") => Self::Unknown,
+            (None, _) => Self::Nothing,
+        };
+        let old = match (ask.old(), ask.info().verb) {
+            (Old::Known(old), _) => Self::Object(old),
+            (Old::Unknown, "update" | "patch" | "delete" | "deletecollection") => Self::Unknown,
+            (Old::Unknown | Old::Absent, _) => Self::Nothing,
+        };
+        (object, old)
     }
 }
 
@@ -147,9 +152,16 @@ impl<'a> View<'a> {
             old: Known::Unknown,
             dry_run: false,
             now: Timestamp::UNIX_EPOCH,
+            open: false,
             any_of,
             all_of,
         }
+    }
+
+    /// The same before anybody knows what comes of the request: rules that depend on it
+    /// allow, and neither hold nor deny.
+    pub(super) fn left_open(self) -> Self {
+        Self { open: true, ..self }
     }
 }
 
@@ -192,9 +204,10 @@ impl Rule {
                     && self.matches_subresource(subresources, &info.subresource)
                     && self.matches_place(namespaces, &info.namespace, spans_namespaces(info))
                     && self.matches_place(names, &info.name, info.name.is_empty())
-                    && facts
-                        .as_ref()
-                        .is_none_or(|wanted| wanted.iter().any(|fact| holds(*fact, view.facts)))
+                    && facts.as_ref().is_none_or(|wanted| match view.open {
+                        true => self.effect == Effect::Allow,
+                        false => wanted.iter().any(|fact| holds(*fact, view.facts)),
+                    })
             }
         }
     }

@@ -4,7 +4,7 @@
 //! It says nothing about what a body means for policy: that is `facts`.
 
 use super::node::Node;
-use super::{RequestInfo, json, malformed, not_understood, query::Query, shown, yaml};
+use super::{RequestInfo, json, malformed, not_understood, shown, yaml};
 use crate::refusal::Refusal;
 
 /// The API server's own limit, in bytes.
@@ -180,8 +180,11 @@ fn is_pointer(text: &str) -> bool {
 
 /// Whether a DELETE with this body is a dry run. A body makes the API server ignore the
 /// options in the query; so they must say the same or not be there.
-pub(super) fn delete_dry_run(tree: &Node, query: &Query) -> Result<bool, Refusal> {
-    for (name, value) in &query.delete_options {
+pub(super) fn delete_dry_run(
+    tree: &Node,
+    in_query: &[(&'static str, String)],
+) -> Result<bool, Refusal> {
+    for (name, value) in in_query {
         let same = match tree.get(name) {
             Some(Node::Array(items)) => {
                 matches!(&**items, [Node::String(only)] if **only == **value)

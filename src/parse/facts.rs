@@ -36,6 +36,12 @@ pub(super) fn privileged(media: &Media, tree: &Node, info: &RequestInfo) -> Vec<
     places
 }
 
+/// What the result of a write says, where its own bytes could only hint at it.
+pub(super) fn add_of_result(facts: &mut Facts, result: &Node, _info: &RequestInfo) {
+    facts.privileged.clear();
+    scan(result, &mut String::new(), &mut facts.privileged);
+}
+
 /// Any field of this name that is true, whatever holds it.
 fn scan(node: &Node, path: &mut String, places: &mut Vec<String>) {
     let length = path.len();

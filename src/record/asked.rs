@@ -167,7 +167,8 @@ impl From<&Ask> for What {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Grounds {
-    /// `allow`, or `hold` if a human allowed it.
+    /// `allow`, or `hold` if a human allowed it; [`Grounds::REHEARSAL`] for what the gate
+    /// itself asks of the cluster to judge a write.
     pub verdict: String,
     /// The policy's name.
     pub policy: String,
@@ -181,6 +182,9 @@ pub struct Grounds {
 }
 
 impl Grounds {
+    /// The verdict of what the gate asks of the cluster, as the caller, to judge a write.
+    pub const REHEARSAL: &str = "rehearsal";
+
     pub(super) fn bounded(self) -> Self {
         Self {
             verdict: cut(&self.verdict, NAME),
@@ -284,6 +288,7 @@ mod tests {
             approval: Some(approval),
         };
         let intent = Intent {
+            of: Some(Uuid::max()),
             session: Some(Uuid::max()),
             who: longest_who(),
             what: longest_what(),

@@ -119,6 +119,14 @@ pub struct Intent {
         default
     )]
     pub session: Option<Uuid>,
+    /// The record that made this request necessary: this is a question that the gate put to
+    /// the cluster to judge that one, or another try of it.
+    #[serde(
+        with = "optional_text",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub of: Option<Uuid>,
     /// Who asks.
     pub who: Who,
     /// What is asked.

@@ -53,6 +53,8 @@ pub struct Durable(());
 pub struct Record {
     recorder: Recorder,
     id: Uuid,
+    /// The record that this one was made for: this is a rehearsal, or another try.
+    of: Option<Uuid>,
     opened: Instant,
     session: Option<Uuid>,
     who: Who,
@@ -84,6 +86,7 @@ impl Record {
     pub(super) fn new(recorder: Recorder, who: Who, what: What) -> Self {
         Self {
             id: recorder.new_id(),
+            of: None,
             recorder,
             opened: Instant::now(),
             session: None,
@@ -101,6 +104,17 @@ impl Record {
     /// The record's id, which goes to the cluster as `Audit-ID`.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// A record of its own for another request to the cluster that this one makes necessary:
+    /// the same caller, the same session. For writes; a read gives its names away with its
+    /// intent.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let mut another = Self::new(self.recorder.clone(), self.who.clone(), self.what.clone());
+        another.of = Some(self.id);
+        another.session = self.session;
+        another
     }
 
     /// The session, once caller and cluster are known.
@@ -149,7 +163,11 @@ impl Record {
         self.asked(permit.what());
         let intent = Intent {
             session: self.session,
-            who: std::mem::take(&mut self.who),
+            of: self.of,
+            who: match self.what.read {
+                true => std::mem::take(&mut self.who),
+                false => self.who.clone(),
+            },
             what: self.what.clone(),
             grounds: grounds.bounded(),
             body,

@@ -29,6 +29,7 @@ impl Refusal {
             | Self::UnsupportedMediaType { .. }
             | Self::NotAcceptable { .. }
             | Self::NotUnderstood { .. }
+            | Self::NotForeseen { .. }
             | Self::MaskReturned { .. } => self.row_of_parse(),
             Self::Denied { .. }
             | Self::ConditionFailed { .. }
@@ -104,6 +105,14 @@ impl Refusal {
                 ),
             ),
             Self::NotUnderstood { what } => row(501, "NotImplemented", what.as_str()),
+            Self::NotForeseen { what, .. } => row(
+                403,
+                "Forbidden",
+                format!(
+                    "what this write would come to cannot be foreseen: {what}; the gate lets \
+                     through only what it could judge"
+                ),
+            ),
             Self::MaskReturned { field } => row(
                 422,
                 "Invalid",

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, capped, sessions, signed, unsigned};
 
+/// The verdict of what the gate asks of the cluster to judge a write: in the index, and found
+/// by whoever looks for it, but not an act of the agent's.
+const REHEARSAL: &str = "rehearsal";
+
 /// One change of the index, made from one ledger entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexRow {
@@ -51,7 +55,7 @@ pub struct RecordRow {
     pub name: String,
     /// Canonical path at the API server.
     pub path: String,
-    /// `allow`, `hold` or `deny`; any other word counts as none of them.
+    /// `allow`, `hold` or `deny`; any other word (`refused`, `rehearsal`) counts as none of them.
     pub verdict: String,
     /// The policy that decided.
     pub policy: Option<String>,
@@ -114,7 +118,8 @@ pub struct RecordQuery {
     pub namespace: Option<String>,
     /// The object's name.
     pub name: Option<String>,
-    /// The verdict.
+    /// The verdict. Without it and without an id, rehearsals (what the gate asked of the cluster
+    /// to judge a write) are left out.
     pub verdict: Option<String>,
     /// The session.
     pub session: Option<String>,
@@ -143,7 +148,7 @@ impl Store {
             for row in &batch {
                 match row {
                     IndexRow::Record(record) => {
-                        if insert(tx, record)? {
+                        if insert(tx, record)? && record.verdict != REHEARSAL {
                             sessions::begin_record(tx, record)?;
                         }
                     }
@@ -210,6 +215,9 @@ impl Store {
 /// The statement is put together from fixed clauses; every value is bound.
 fn select(query: RecordQuery) -> (String, Vec<Value>) {
     let mut sql = "SELECT * FROM records WHERE true".to_owned();
+    if query.verdict.is_none() && query.id.is_none() {
+        sql.push_str(" AND verdict <> 'rehearsal'");
+    }
     let mut bound = Vec::new();
     let mut narrow = |clause: &str, value: Option<Value>| {
         if let Some(value) = value {

@@ -121,7 +121,7 @@ impl Store {
             let records = c
                 .prepare_cached(
                     "SELECT * FROM records WHERE session = ?1 AND position > ?2
-                     ORDER BY position LIMIT ?3",
+                     AND verdict <> 'rehearsal' ORDER BY position LIMIT ?3",
                 )?
                 .query_map(
                     params![id, after.map_or(-1, signed), capped(MAX_ROWS)],

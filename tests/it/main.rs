@@ -18,6 +18,7 @@ mod bad_input;
 mod cel;
 mod demo;
 mod docs;
+mod foresee;
 mod harness;
 mod journey;
 mod oracle;

@@ -525,14 +525,14 @@ async fn held_writes(hunt: &mut Hunt, namespace: &str) {
     .to_string();
     let patch =
         json!([{"op": "add", "path": "/data/a", "value": STANDARD.encode(&value)}]).to_string();
-    assert_eq!(hunt.send("POST", &secrets, JSON, &body).await, 429);
     let one = format!("{secrets}/held");
-    assert_eq!(
-        hunt.send("PATCH", &one, "application/json-patch+json", &patch)
-            .await,
-        429
-    );
-    for answer in ["approve", "deny"] {
+    let json_patch = "application/json-patch+json";
+    // The patch comes second: what is patched must be there, for it is judged on its result.
+    for (method, path, content_type, body, answer, then) in [
+        ("POST", &secrets, JSON, &body, "approve", 201),
+        ("PATCH", &one, json_patch, &patch, "deny", 403),
+    ] {
+        assert_eq!(hunt.send(method, path, content_type, body).await, 429);
         let holds = hunt.look("/api/v1/holds?state=pending").await;
         let id = holds["items"].as_array().unwrap().last().unwrap()["id"].clone();
         let id = id.as_str().unwrap();
@@ -541,13 +541,8 @@ async fn held_writes(hunt: &mut Hunt, namespace: &str) {
         let request = hunt.client.post(url).bearer_auth(&hunt.person);
         let vote = json!({"answer": answer, "comment": "so be it"});
         assert_eq!(hunt.take(request.json(&vote)).await, 200);
+        assert_eq!(hunt.send(method, path, content_type, body).await, then);
     }
-    assert_eq!(hunt.send("POST", &secrets, JSON, &body).await, 201);
-    assert_eq!(
-        hunt.send("PATCH", &one, "application/json-patch+json", &patch)
-            .await,
-        403
-    );
 }
 
 /// Credentials where they belong and where they do not, none of them good.

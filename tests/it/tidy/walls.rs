@@ -28,14 +28,21 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
         "forward",
         &["identify", "parse", "decide", "record", "refusal"],
     ),
+    // Asks the cluster what a write would come to, each question on record.
+    (
+        "foresee",
+        &[
+            "identify", "parse", "decide", "record", "forward", "refusal",
+        ],
+    ),
     ("mask", &["parse", "refusal"]),
     // The last step: it writes what is masked, and seals the record with the last byte.
     ("answer", &["mask", "record", "refusal"]),
     (
         "journey",
         &[
-            "accept", "identify", "parse", "decide", "approve", "record", "forward", "mask",
-            "answer", "metrics", "refusal",
+            "accept", "identify", "parse", "decide", "approve", "record", "forward", "foresee",
+            "mask", "answer", "metrics", "refusal",
         ],
     ),
     // Beside the walk.
@@ -277,7 +284,13 @@ pub const PROOFS: &[Proof] = &[
     proof("Ask", "src/parse.rs", &["head"], true),
     proof("Hold", "src/decide.rs", &["decide"], false),
     proof("Approval", "src/approve.rs", &["spend"], false),
-    proof("Permit", "src/decide.rs", &["decide", "granted"], false),
+    // `rehearse` lets reads and dry runs out, which the ask itself makes of a write.
+    proof(
+        "Permit",
+        "src/decide.rs",
+        &["decide", "granted", "rehearse"],
+        false,
+    ),
     proof("Written", "src/record/request.rs", &["intent"], false),
     proof("Durable", "src/record/request.rs", &["durable"], false),
     // Masked by `feed` and `finish`; the gate's own words; two that were masked, joined.
