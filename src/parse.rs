@@ -13,6 +13,7 @@ mod header;
 mod json;
 mod node;
 mod path;
+mod protobuf;
 mod query;
 mod value;
 mod yaml;
@@ -624,10 +625,9 @@ mod tests {
     }
 
     #[test]
-    fn protobuf_and_cbor_are_unsupported() {
+    fn cbor_and_patches_in_protobuf_are_unsupported() {
         for (method, target, content_type) in [
-            ("POST", PODS, "application/vnd.kubernetes.protobuf"),
-            ("DELETE", POD, "application/vnd.kubernetes.protobuf"),
+            ("PATCH", POD, "application/vnd.kubernetes.protobuf"),
             ("POST", PODS, "application/cbor"),
             ("PATCH", POD, "application/apply-patch+cbor"),
         ] {

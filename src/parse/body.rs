@@ -4,7 +4,7 @@
 //! It says nothing about what a body means for policy: that is `facts`.
 
 use super::node::Node;
-use super::{RequestInfo, json, malformed, not_understood, shown, yaml};
+use super::{RequestInfo, json, malformed, not_understood, protobuf, shown, yaml};
 use crate::refusal::Refusal;
 
 /// The API server's own limit, in bytes.
@@ -17,6 +17,7 @@ const MAX_OPERATIONS: usize = 10_000;
 pub(super) enum Media {
     Json,
     Yaml,
+    Protobuf,
     JsonPatch,
     MergePatch,
     StrategicPatch,
@@ -39,6 +40,7 @@ impl Media {
         match (&*essence, verb) {
             ("application/json", verb) if verb != "patch" => Media::Json,
             ("application/yaml", verb) if verb != "patch" => Media::Yaml,
+            ("application/vnd.kubernetes.protobuf", verb) if verb != "patch" => Media::Protobuf,
             ("application/json-patch+json", "patch") => Media::JsonPatch,
             ("application/merge-patch+json", "patch") => Media::MergePatch,
             ("application/strategic-merge-patch+json", "patch") => Media::StrategicPatch,
@@ -50,7 +52,7 @@ impl Media {
     /// The content type that goes upstream.
     pub(super) fn upstream(&self) -> &'static str {
         match self {
-            Media::Json | Media::Yaml | Media::Unknown(_) => "application/json",
+            Media::Json | Media::Yaml | Media::Protobuf | Media::Unknown(_) => "application/json",
             Media::JsonPatch => "application/json-patch+json",
             Media::MergePatch => "application/merge-patch+json",
             Media::StrategicPatch => "application/strategic-merge-patch+json",
@@ -73,6 +75,7 @@ pub(super) fn read(media: &Media, body: &[u8], info: &RequestInfo) -> Result<Nod
             json::parse(body).or_else(|_| yaml::parse(body))?
         }
         Media::Yaml | Media::ApplyPatch => yaml::parse(body)?,
+        Media::Protobuf => protobuf::parse(body)?,
         Media::Json | Media::JsonPatch | Media::MergePatch | Media::StrategicPatch => {
             json::parse(body)?
         }
@@ -112,7 +115,7 @@ fn kind(tree: &Node, media: &Media) -> Result<(), Refusal> {
         }
     }
     let list = tree.get("kind").and_then(Node::as_str) == Some("List");
-    if list && matches!(media, Media::Json | Media::Yaml) {
+    if list && matches!(media, Media::Json | Media::Yaml | Media::Protobuf) {
         return Err(malformed(
             "the body is a List of objects: send each object in a request of its own",
         ));
@@ -277,11 +280,16 @@ mod tests {
                 "patch",
                 Media::ApplyPatch,
             ),
+            (
+                Some("application/vnd.kubernetes.protobuf"),
+                "delete",
+                Media::Protobuf,
+            ),
         ] {
             assert_eq!(Media::of(header, verb), expected, "{header:?}");
         }
         for (header, verb) in [
-            (Some("application/vnd.kubernetes.protobuf"), "create"),
+            (Some("application/vnd.kubernetes.protobuf"), "patch"),
             (Some("application/cbor"), "create"),
             (Some("text/plain"), "create"),
             (Some(""), "create"),

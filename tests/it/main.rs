@@ -22,5 +22,6 @@ mod foresee;
 mod harness;
 mod journey;
 mod oracle;
+mod protobuf;
 mod threats;
 mod tidy;

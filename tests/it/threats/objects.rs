@@ -237,21 +237,26 @@ fn threat_12_a_body_that_can_be_read_twice_reaches_no_cluster() {
             assert_eq!(capture.last(), None, "{content_type} {body}");
         }
         for (method, target, content_type, body) in [
-            (
-                "POST",
-                pods,
-                "application/vnd.kubernetes.protobuf",
-                &b"k8s\0\n"[..],
-            ),
-            ("POST", pods, "application/cbor", b"\xd9\xd9\xf7\xa0"),
+            ("POST", pods, "application/cbor", &b"\xd9\xd9\xf7\xa0"[..]),
             ("POST", pods, "text/plain", b"{}"),
             ("PATCH", web, JSON, b"{}"),
         ] {
             let answer = raw(&stage, method, target, content_type, body).await;
             assert_eq!(status(&answer), 415, "{content_type}: {answer}");
         }
-        let answer = raw(&stage, "POST", pods, JSON, b"{\"a\":\"\xff\"}").await;
-        assert_eq!(status(&answer), 400, "{answer}");
+        let protobuf = "application/vnd.kubernetes.protobuf";
+        for (content_type, body) in [
+            (JSON, &b"{\"a\":\"\xff\"}"[..]),
+            (protobuf, b"k8s\0\n"),
+            // A ConfigMap with the key "k" twice in its data.
+            (
+                protobuf,
+                b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x0a\x12\x03\x0a\x01k\x12\x03\x0a\x01k",
+            ),
+        ] {
+            let answer = raw(&stage, "POST", pods, content_type, body).await;
+            assert_eq!(status(&answer), 400, "{answer}");
+        }
         assert_eq!(capture.last(), None);
     });
 }
