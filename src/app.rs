@@ -133,7 +133,6 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
         approver_groups: config.humans.approver_groups.clone(),
         recorder,
         metrics: Metrics::default(),
-        changes: Arc::default(),
         body_limit: config.limits.max_body_bytes as usize,
         short_wait: config.holds.short_wait.duration(),
         retry_after: u32::try_from(config.holds.retry_after.duration().as_secs()).unwrap_or(15),
@@ -220,7 +219,7 @@ impl Bound {
             accept::serve(operators, None, limits.clone(), stop.clone(), at_operators),
             drain::deadline(stop, limits.drain),
         );
-        drain::changes(&gate, deadline).await;
+        drain::records(&gate.recorder, deadline).await;
         for task in beside {
             let _ = task.await;
         }

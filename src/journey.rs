@@ -15,7 +15,6 @@ use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use tokio::sync::RwLock;
 
 use crate::accept::Arrival;
 use crate::answer::{self, Answer, AnswerBody};
@@ -51,8 +50,6 @@ pub struct Gate {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Metrics,
-    /// Read while a change is carried out; who gets to write knows that all have ended.
-    pub changes: Arc<RwLock<()>>,
     /// The longest request body, in bytes.
     pub body_limit: usize,
     /// How long a held request keeps its connection open before it is told to come back.
@@ -290,12 +287,7 @@ async fn execute_to_the_end(
     record: Record,
 ) -> Response<AnswerBody> {
     let id = record.id().to_string();
-    let under_way = gate.changes.clone().read_owned().await;
-    let executed = tokio::spawn(async move {
-        let response = execute(&gate, admitted, record).await;
-        drop(under_way);
-        response
-    });
+    let executed = tokio::spawn(async move { execute(&gate, admitted, record).await });
     executed.await.unwrap_or_else(|error| {
         let refusal = Refusal::Internal {
             inside: format!("a change was cut short: {error}"),

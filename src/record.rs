@@ -24,6 +24,7 @@ pub mod verify;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ struct Shared {
     blobs: Blobs,
     settings: Settings,
     sessions: Mutex<Sessions>,
+    /// Records that are not sealed yet.
+    open: AtomicUsize,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -95,6 +98,7 @@ impl Recorder {
             blobs,
             settings,
             sessions,
+            open: AtomicUsize::new(0),
             clock: Box::new(clock),
         };
         Self {
@@ -145,6 +149,11 @@ impl Recorder {
     /// [`Refusal::LedgerUnavailable`].
     pub fn writable(&self) -> Result<(), Refusal> {
         self.shared.ledger.health().map_err(unavailable)
+    }
+
+    /// How many records are open: requests whose outcome is not written yet.
+    pub fn open_records(&self) -> usize {
+        self.shared.open.load(Ordering::Acquire)
     }
 
     /// Records something about a hold; durable when this returns.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::accept::told;
-use crate::journey::Gate;
+use crate::record::Recorder;
 
 /// Waits for `stop`, and says until when what runs then may go on.
 pub(super) async fn deadline(mut stop: watch::Receiver<bool>, drain: Duration) -> Instant {
@@ -14,10 +14,19 @@ pub(super) async fn deadline(mut stop: watch::Receiver<bool>, drain: Duration) -
     Instant::now() + drain
 }
 
-/// Waits for changes whose clients hung up: their outcomes belong in the ledger, too.
-pub(super) async fn changes(gate: &Gate, deadline: Instant) {
+/// Waits until every request has its outcome in the ledger: changes whose clients hung up,
+/// and answers that were cut, whose HTTP/2 streams end a moment after their connection.
+pub(super) async fn records(recorder: &Recorder, deadline: Instant) {
     let deadline = deadline.max(Instant::now() + Duration::from_secs(1));
-    if timeout_at(deadline, gate.changes.write()).await.is_err() {
-        tracing::warn!("a change has no outcome yet; the next start marks it unknown");
+    while recorder.open_records() > 0 {
+        if Instant::now() > deadline {
+            let open = recorder.open_records();
+            tracing::warn!(
+                open,
+                "requests have no outcome yet; the next start marks them unknown"
+            );
+            return;
+        }
+        sleep(Duration::from_millis(5)).await;
     }
 }

@@ -4,6 +4,7 @@
 //! after ⑦, or when it is dropped.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -84,6 +85,7 @@ struct Answer {
 
 impl Record {
     pub(super) fn new(recorder: Recorder, who: Who, what: What) -> Self {
+        recorder.shared.open.fetch_add(1, Ordering::AcqRel);
         Self {
             id: recorder.new_id(),
             of: None,
@@ -322,12 +324,12 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if self.sealed {
-            return;
-        }
-        if let Err(error) = self.write_end(self.how_it_ended()) {
+        if !self.sealed
+            && let Err(error) = self.write_end(self.how_it_ended())
+        {
             tracing::error!(id = %self.id, %error, "the end of a request could not be recorded");
         }
+        self.recorder.shared.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
