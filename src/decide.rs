@@ -90,7 +90,7 @@ pub struct Rehearsal {
 /// the write; the cluster is not asked then.
 pub fn rehearse(caller: &Arc<Caller>, ask: &Ask, policy: &PolicySet) -> Result<Rehearsal, Refusal> {
     let (look, run) = (ask.look(), ask.rehearsal());
-    if look.is_some() || run.is_some() {
+    if look.is_some() || run.is_some() || ask.can_be_foreseen().is_err() {
         // No condition is asked yet, so no clock either.
         let view = View::of(caller, ask, Timestamp::UNIX_EPOCH).left_open();
         match judged(&view, policy) {

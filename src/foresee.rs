@@ -65,9 +65,9 @@ pub async fn foresee(
     policy: &PolicySet,
     record: &Record,
 ) -> Result<Foreseen, Refusal> {
-    ask.can_be_foreseen()?;
     for _ in 0..ATTEMPTS {
         let rehearsal = decide::rehearse(caller, &ask, policy)?;
+        ask.can_be_foreseen()?;
         let old = match rehearsal.look {
             Some(look) => look_at(upstream, look, record).await?,
             None => Old::Unknown,
