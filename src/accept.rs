@@ -6,6 +6,7 @@
 //! and nothing else: the body type of an answer says so.
 
 mod activity;
+mod framing;
 
 use std::future::Future;
 use std::io;
@@ -30,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::refusal::Refusal;
 use activity::Activity;
+use framing::{Strict, Verdict};
 
 /// What a stranger may cost before they are known.
 #[derive(Debug, Clone)]
@@ -60,6 +62,8 @@ pub struct Arrival {
     request: Request<Incoming>,
     peer: SocketAddr,
     body_deadline: Duration,
+    /// What another hop could read differently.
+    fault: Option<&'static str>,
 }
 
 impl Arrival {
@@ -84,7 +88,8 @@ impl Arrival {
     ///
     /// # Errors
     /// [`Refusal::BodyTooLarge`], [`Refusal::BodyTimeout`], or [`Refusal::Malformed`] for a
-    /// body that breaks off.
+    /// body that breaks off, and for a request that another hop could cut out of the
+    /// connection's bytes in another way (RFC 9112 §11.2).
     pub async fn body(self, limit: usize) -> Result<Bytes, Refusal> {
         Ok(self.whole(limit).await?.into_body())
     }
@@ -94,6 +99,9 @@ impl Arrival {
     /// # Errors
     /// As [`Arrival::body`].
     pub async fn whole(self, limit: usize) -> Result<Request<Bytes>, Refusal> {
+        if let Some(what) = self.fault {
+            return Err(Refusal::Malformed { what: what.into() });
+        }
         let (head, body) = self.request.into_parts();
         if body.size_hint().lower() > limit as u64 {
             return Err(Refusal::BodyTooLarge { limit });
@@ -244,15 +252,20 @@ where
         } = self;
         let activity = Activity::default();
         let requests = activity.clone();
+        let verdict = Arc::new(Verdict::default());
+        let stream = Strict::new(stream, (!is_h2).then(|| verdict.clone()));
         let service = service_fn(move |request| {
             let busy = requests.begin();
             let answered = answer(Arrival {
                 request,
                 peer,
                 body_deadline: limits.body,
+                fault: verdict.fault(),
             });
+            let verdict = verdict.clone();
             async move {
-                let response = answered.await;
+                let mut response = answered.await;
+                verdict.close_after(response.headers_mut());
                 Ok::<_, std::convert::Infallible>(response.map(|body| busy.until_the_end_of(body)))
             }
         });
