@@ -37,19 +37,26 @@
 //!
 //! | attacks | file |
 //! |---|---|
-//! | 1, 3, 8, 9, 10: headers, upgrades, proxies, paths | `requests` |
-//! | 4, 5: tokens, and whom they make the caller | `tokens` |
-//! | 25: one request hidden in another | `desync` |
+//! | 1, 3, 8: headers and upgrades | `requests` |
+//! | 9, 10: proxies and paths | `targets` |
+//! | 4: tokens that are none, and those that nobody signed | `tokens`, `forgeries` |
+//! | 4, 5: what a token may say | `claims` |
+//! | 25: one request hidden in another | `desync`, `smuggling` |
 //! | 11, 12: queries and bodies | `objects` |
 //! | 15: holds and approvals | `approvals` |
 //! | 20: what is kept and told | `disclosure` |
 //! | 22: the two doors | `doors` |
 
 mod approvals;
+mod claims;
 mod desync;
 mod disclosure;
 mod doors;
+mod forgeries;
 mod objects;
 mod requests;
+mod smuggling;
 mod stage;
+mod targets;
 mod tokens;
+mod trap;

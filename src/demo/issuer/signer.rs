@@ -98,7 +98,15 @@ impl Signer {
     /// # Errors
     /// If the key does not sign.
     pub fn sign_with_header(&self, header: &Value, claims: &Value) -> Result<String, IssuerError> {
-        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// Signs these texts, whatever they are.
+    ///
+    /// # Errors
+    /// If the key does not sign.
+    pub fn sign_text(&self, header: &str, claims: &str) -> Result<String, IssuerError> {
+        let encode = |part: &str| URL_SAFE_NO_PAD.encode(part);
         let signed = format!("{}.{}", encode(header), encode(claims));
         let signature = self
             .signature(signed.as_bytes())
