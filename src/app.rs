@@ -128,6 +128,7 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
     let gate = Arc::new(Gate {
         identifier,
         upstreams: upstreams(&config).await?,
+        embedders: config.embedders.clone(),
         policy: ArcSwap::new(config.policy.clone()),
         holds: Holds::new(store.clone(), waiting, DigestKey::new(digest_key)),
         approver_groups: config.humans.approver_groups.clone(),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::decide::PolicySet;
 use crate::identify::AuthenticationConfiguration;
+use crate::parse::Embedders;
 
 pub use diagnostic::Diagnostic;
 pub use document::{
@@ -39,6 +40,8 @@ pub struct Config {
     pub agents: AgentIdentity,
     /// Whose tokens open the humans' door; no issuer and audience in common with `agents`.
     pub humans: HumanIdentity,
+    /// Where custom resources hold pods.
+    pub embedders: Embedders,
     /// The rules, compiled.
     pub policy: Arc<PolicySet>,
     /// Where the rules came from, to read them again with [`load_policies`].

@@ -5,6 +5,7 @@
 //! no network; it never looks at anything but its arguments.
 
 mod conditions;
+mod fact;
 mod glob;
 mod judgement;
 pub mod period;

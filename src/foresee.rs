@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use crate::decide::{self, Permit, PolicySet};
 use crate::forward::{Upstream, forward};
 use crate::identify::Caller;
-use crate::parse::{self, Ask, Node, Old};
+use crate::parse::{self, Ask, Embedders, Node, Old};
 use crate::record::asked::Grounds;
 use crate::record::entry::Ended;
 use crate::record::{Durable, Record};
@@ -63,6 +63,7 @@ pub async fn foresee(
     caller: &Arc<Caller>,
     ask: Ask,
     policy: &PolicySet,
+    embedders: &Embedders,
     record: &Record,
 ) -> Result<Foreseen, Refusal> {
     for _ in 0..ATTEMPTS {
@@ -73,7 +74,9 @@ pub async fn foresee(
             None => Old::Unknown,
         };
         let Some(run) = rehearsal.run else {
-            return Ok(Foreseen::Result(Box::new(ask.judged_on(None, old))));
+            return Ok(Foreseen::Result(Box::new(
+                ask.judged_on(None, old, embedders)?,
+            )));
         };
         let answered = send(upstream, run, record).await?;
         if !answered.status.is_success() {
@@ -82,7 +85,11 @@ pub async fn foresee(
         let result = parse::read_answer(&answered.body)?;
         answered.record.seal(Ended::Complete)?;
         if same_object(&old, &result) {
-            return Ok(Foreseen::Result(Box::new(ask.judged_on(Some(result), old))));
+            return Ok(Foreseen::Result(Box::new(ask.judged_on(
+                Some(result),
+                old,
+                embedders,
+            )?)));
         }
     }
     Err(Refusal::NotForeseen {

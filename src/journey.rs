@@ -25,7 +25,7 @@ use crate::forward::{Upstream, forward};
 use crate::identify::{Caller, Identifier};
 use crate::mask::{self, Plan};
 use crate::metrics::Metrics;
-use crate::parse::{self, Ask};
+use crate::parse::{self, Ask, Embedders};
 use crate::record::entry::{Ended, HoldEvent, HoldStep};
 use crate::record::{Durable, Record, Recorder};
 use crate::refusal::Refusal;
@@ -40,6 +40,8 @@ pub struct Gate {
     pub identifier: Identifier,
     /// The registered clusters by name.
     pub upstreams: BTreeMap<Arc<str>, Upstream>,
+    /// Where custom resources hold pods.
+    pub embedders: Embedders,
     /// The policy in force; one snapshot is taken per decision.
     pub policy: ArcSwap<PolicySet>,
     /// What waits for a human.
@@ -130,7 +132,7 @@ async fn admit(gate: &Gate, arrival: Arrival, record: &mut Record) -> Result<Adm
         arrival.headers(),
     )?;
     let limit = head.body_limit().min(gate.body_limit);
-    let ask = head.with_body(arrival.body(limit).await?)?;
+    let ask = head.with_body(arrival.body(limit).await?, &gate.embedders)?;
     record.ask(&ask);
     mask::refuse_returned(&ask)?;
     judge(gate, caller, ask, record, TRIES).await
@@ -199,7 +201,7 @@ async fn foreseen(
 ) -> Result<Ask, Stop> {
     let (upstream, plan) = (upstream(gate, &ask)?, Plan::for_ask(&ask));
     let policy = gate.policy.load_full();
-    match foresee(upstream, caller, ask, &policy, record).await? {
+    match foresee(upstream, caller, ask, &policy, &gate.embedders, record).await? {
         Foreseen::Result(ask) => Ok(*ask),
         Foreseen::Refused(answered) => Err(Stop::Answered(answered, plan)),
     }

@@ -7,7 +7,7 @@
 
 mod accept;
 mod body;
-mod facts;
+pub mod facts;
 mod foresee;
 mod header;
 mod json;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header as names};
 
+pub use facts::{Embedders, Facts};
 pub use foresee::{Old, read_answer};
 pub use node::Node;
 pub use path::cluster_of;
@@ -59,22 +60,6 @@ impl RequestInfo {
     fn opens_stream(&self) -> bool {
         matches!(&*self.subresource, "exec" | "attach" | "portforward")
     }
-}
-
-/// What a request means, and its body. As JSON, the names that conditions of rules use; each
-/// of them is always there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Facts {
-    /// The request reads or writes Secrets.
-    pub secrets: bool,
-    /// The request runs something in, or opens a channel into, a running pod or node:
-    /// exec, attach, portforward, proxy, ephemeral containers.
-    pub exec_like: bool,
-    /// Where the body asks for a privileged container (JSON paths); empty if nowhere.
-    pub privileged: Vec<String>,
-    /// The command of an exec, argument by argument; empty for everything else.
-    pub exec_command: Vec<String>,
 }
 
 /// One parsed API request: exactly what the API server would make of it.
@@ -211,7 +196,12 @@ impl Ask {
         }
         let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
         head(cluster.into(), &method, path, query, &headers)
-            .and_then(|head| head.with_body(Bytes::copy_from_slice(body.as_bytes())))
+            .and_then(|head| {
+                head.with_body(
+                    Bytes::copy_from_slice(body.as_bytes()),
+                    &Embedders::default(),
+                )
+            })
             .unwrap_or_else(|refusal| panic!("{method} {path_and_query}: {refusal:?}"))
     }
 }
@@ -283,12 +273,14 @@ impl Head {
         }
     }
 
-    /// Judges the body, whole; empty if there is none.
+    /// Judges the body, whole; empty if there is none. `embedders`: where custom resources
+    /// hold pods.
     ///
     /// # Errors
     /// `Malformed`, `UnsupportedMediaType`, `BodyTooLarge`, or `NotUnderstood` for JSON
-    /// Patches that would reveal what is masked.
-    pub fn with_body(self, body: Bytes) -> Result<Ask, Refusal> {
+    /// Patches that would reveal what is masked, and for objects with more containers,
+    /// volumes and the like than are judged.
+    pub fn with_body(self, body: Bytes, embedders: &Embedders) -> Result<Ask, Refusal> {
         let limit = self.body_limit();
         let mut ask = self.ask;
         if body.is_empty() {
@@ -315,7 +307,8 @@ impl Head {
         if matches!(ask.info.verb, "delete" | "deletecollection") {
             ask.dry_run = body::delete_dry_run(&tree, &ask.delete_options)?;
         }
-        ask.facts.privileged = facts::privileged(&ask.media, &tree, &ask.info);
+        let object = facts::of_body(&ask.info, &ask.media, &tree, embedders)?;
+        ask.facts = ask.facts.with_object(object);
         ask.body = tree.to_json().into();
         ask.content_type = Some(ask.media.upstream());
         ask.tree = Some(Arc::new(tree));
@@ -374,8 +367,10 @@ mod tests {
                 value.parse().unwrap(),
             );
         }
-        head("c".into(), &method.parse().unwrap(), path, query, &map)?
-            .with_body(Bytes::copy_from_slice(body.as_bytes()))
+        head("c".into(), &method.parse().unwrap(), path, query, &map)?.with_body(
+            Bytes::copy_from_slice(body.as_bytes()),
+            &Embedders::default(),
+        )
     }
 
     fn ask(method: &str, target: &str, body: &str) -> Ask {
@@ -454,8 +449,8 @@ mod tests {
             assert_eq!(got.body(), json);
             assert_eq!(got.content_type(), Some(upstream));
             assert_eq!(
-                got.facts().privileged,
-                ["spec.containers[0].securityContext.privileged"]
+                got.facts().object.privileged[0].field,
+                "spec.containers[0].securityContext.privileged"
             );
             assert_eq!(
                 got.tree().unwrap().get("kind").unwrap().as_str(),

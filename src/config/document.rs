@@ -45,6 +45,10 @@ pub struct Spec {
     /// Which rules decide.
     #[serde(default)]
     pub policies: PolicySources,
+    /// Where custom resources hold pods, for the facts that rules see. Pods that look like
+    /// pods (an object with a list of `containers`) are found by themselves. Default: none.
+    #[serde(default)]
+    pub embedded_pods: Vec<EmbeddedPod>,
     /// How requests wait for a human.
     #[serde(default)]
     pub holds: HoldSettings,
@@ -203,6 +207,19 @@ pub struct PolicySources {
     pub files: Vec<PathBuf>,
     /// Whether the guardrails that come with Gateward apply too. Default: true.
     pub default_pack: bool,
+}
+
+/// Where a kind of custom resource holds pods or containers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmbeddedPod {
+    /// The API group: `tekton.dev`.
+    pub api_group: String,
+    /// The resource, in the plural: `tasks`.
+    pub resource: String,
+    /// The path of a pod template, of a pod's spec, or of a container: `spec.steps[*]`.
+    /// `[*]` stands for every item of a list, or every value of an object.
+    pub path: String,
 }
 
 /// How requests wait for a human.

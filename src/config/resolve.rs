@@ -12,11 +12,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::diagnostic::{Diagnostic, nearest};
 use super::document::{
-    ClusterSpec, Doors, GatewardConfiguration, HoldSettings, Kubeconfig, PolicySources, Tls,
+    ClusterSpec, Doors, EmbeddedPod, GatewardConfiguration, HoldSettings, Kubeconfig,
+    PolicySources, Tls,
 };
 use super::node::Source;
 use super::policies::load_policies;
 use super::{Cluster, Config, Connection, identity};
+use crate::parse::Embedders;
 
 /// `None` only if something was noted.
 pub(super) fn resolve(
@@ -30,6 +32,7 @@ pub(super) fn resolve(
     let doors = resolve.doors(spec.doors);
     resolve.holds(&spec.holds);
     let data_directory = resolve.data_directory(&spec.data_directory);
+    let embedders = resolve.embedders(&spec.embedded_pods);
     let policy_sources = resolve.policy_sources(spec.policies);
     let policy = load_policies(&policy_sources)
         .map_err(|found| resolve.policies(&policy_sources, found))
@@ -41,6 +44,7 @@ pub(super) fn resolve(
         doors,
         agents,
         humans,
+        embedders,
         policy: Arc::new(policy?),
         policy_sources,
         holds: spec.holds,
@@ -66,6 +70,17 @@ impl Resolve<'_> {
         let suggestion = (!suggestion.is_empty()).then(|| suggestion.to_owned());
         self.problems
             .push(self.source.problem(field, message, suggestion));
+    }
+
+    fn embedders(&mut self, specs: &[EmbeddedPod]) -> Embedders {
+        let mut embedders = Embedders::default();
+        for (index, spec) in specs.iter().enumerate() {
+            if let Err(message) = embedders.add(&spec.api_group, &spec.resource, &spec.path) {
+                let field = format!("spec.embeddedPods[{index}].path");
+                self.problem(&field, message, "write keys with dots between them");
+            }
+        }
+        embedders
     }
 
     fn clusters(&mut self, specs: Vec<ClusterSpec>) -> Vec<Cluster> {

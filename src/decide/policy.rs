@@ -199,16 +199,91 @@ pub enum Verb {
     Options,
 }
 
-/// What a request means, beyond its path.
+/// What a request means, beyond its path. Where a patch does not tell what comes out of it,
+/// a hold or deny rule takes the fact as given, an allow rule does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Fact {
-    /// The body asks for a privileged container, in whatever kind that embeds a pod.
-    Privileged,
-    /// It runs something in, or opens a channel into, a running pod or node.
-    ExecLike,
     /// It reads or writes Secrets.
     Secrets,
+    /// It runs something in, or opens a channel into, a running pod or node.
+    ExecLike,
+    /// It asks for a credential that the API server accepts: a service account's token, a
+    /// Secret that is filled with one, a bootstrap token.
+    MintsToken,
+    /// It deletes every object that a selector matches.
+    DeletesCollection,
+    /// It deletes a Namespace and everything in it.
+    DeletesNamespace,
+    /// A privileged container, in whatever kind that embeds a pod.
+    Privileged,
+    /// A pod shares the node's network, process or IPC namespace.
+    HostNamespaces,
+    /// A pod, or a persistent volume, reaches a directory of the node.
+    HostPath,
+    /// A pod takes a port of the node.
+    HostPorts,
+    /// A container adds Linux capabilities.
+    AddedCapabilities,
+    /// A pod or container says that it runs as root.
+    RunAsRoot,
+    /// A container may gain privileges (allowPrivilegeEscalation is not false).
+    AllowPrivilegeEscalation,
+    /// A container sees an unmasked `/proc`.
+    ProcMount,
+    /// A pod or container switches seccomp off.
+    Seccomp,
+    /// A pod or container switches AppArmor off.
+    AppArmor,
+    /// A pod or container chooses an SELinux user, role, or type not made for containers.
+    SeLinux,
+    /// A pod sets kernel parameters that are not safe.
+    Sysctls,
+    /// A container is a process of its Windows node.
+    HostProcess,
+    /// A probe or a lifecycle hook calls another host.
+    ProbeHosts,
+    /// A pod violates the baseline Pod Security Standard.
+    PodSecurityBaseline,
+    /// A pod violates the restricted Pod Security Standard.
+    PodSecurityRestricted,
+    /// Secrets reach a pod: env, envFrom, volumes, imagePullSecrets.
+    SecretsExposed,
+    /// ConfigMaps reach a pod.
+    ConfigMapsExposed,
+    /// A pod asks for tokens or certificates to be mounted.
+    ProjectedTokens,
+    /// A pod chooses its node itself.
+    NodeName,
+    /// A pod tolerates every taint.
+    ToleratesEverything,
+    /// A pod has the priority of the cluster's own (`system-…`).
+    SystemPriority,
+    /// An image is named without a digest, so that nobody knows what will run.
+    ImageWithoutDigest,
+    /// A role or binding makes more of someone than they are: escalate, bind, impersonate,
+    /// nodes/proxy, tokens, certificates, aggregation, cluster-admin, or everyone as a
+    /// subject.
+    RbacEscalation,
+    /// A role grants `*`.
+    WildcardGrant,
+    /// A role grants reading Secrets.
+    SecretsGrant,
+    /// A role grants running commands in pods.
+    ExecGrant,
+    /// A Service takes over addresses in the whole cluster.
+    #[serde(rename = "externalIPs")]
+    ExternalIps,
+    /// A Service asks for a load balancer.
+    LoadBalancer,
+    /// A Service takes a port of every node.
+    NodePort,
+    /// A Service stands for a name outside of the cluster.
+    ExternalName,
+    /// Labels of a Namespace that switch Pod Security are set, changed or removed.
+    PodSecurityLabels,
+    /// The API server will call, and send objects to, an address.
+    ApiServerCalls,
 }
 
 /// How a hold is answered.

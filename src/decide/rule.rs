@@ -204,12 +204,21 @@ impl Rule {
                     && self.matches_subresource(subresources, &info.subresource)
                     && self.matches_place(namespaces, &info.namespace, spans_namespaces(info))
                     && self.matches_place(names, &info.name, info.name.is_empty())
-                    && facts.as_ref().is_none_or(|wanted| match view.open {
-                        true => self.effect == Effect::Allow,
-                        false => wanted.iter().any(|fact| holds(*fact, view.facts)),
-                    })
+                    && self.matches_facts(facts.as_deref(), view)
             }
         }
+    }
+
+    fn matches_facts(&self, wanted: Option<&[Fact]>, view: &View<'_>) -> bool {
+        let facts = view.facts;
+        wanted.is_none_or(|wanted| {
+            if view.open {
+                return self.effect == Effect::Allow;
+            }
+            wanted.iter().any(|fact| {
+                fact.holds(facts) || (self.effect != Effect::Allow && fact.is_unclear(facts))
+            })
+        })
     }
 
     fn matches_subresource(&self, wanted: &Globs, subresource: &str) -> bool {
@@ -305,14 +314,6 @@ fn any(globs: &[Glob], text: &str) -> bool {
 
 fn within(globs: &Globs, text: &str) -> bool {
     globs.as_ref().is_none_or(|globs| any(globs, text))
-}
-
-fn holds(fact: Fact, facts: &Facts) -> bool {
-    match fact {
-        Fact::Privileged => !facts.privileged.is_empty(),
-        Fact::ExecLike => facts.exec_like,
-        Fact::Secrets => facts.secrets,
-    }
 }
 
 /// Whether the request may reach objects in namespaces that its path does not name.

@@ -13,7 +13,8 @@ mod properties;
 mod table;
 
 use super::*;
-use crate::parse::Facts;
+use crate::parse::facts::Finding;
+use crate::parse::{Embedders, Facts};
 use asked::Asked;
 
 const HEAD: &str = "apiVersion: gateward.dev/v1alpha1\nkind: Policy\n";
@@ -41,6 +42,13 @@ fn default_pack() -> PolicySet {
         serde_saphyr::from_str(include_str!("../../policies/default.yaml")).unwrap(),
     ])
     .unwrap()
+}
+
+fn finding(field: &str) -> Finding {
+    Finding {
+        field: field.to_owned(),
+        value: "true".to_owned(),
+    }
 }
 
 fn verdict(set: &PolicySet, asked: &str) -> Verdict {
@@ -244,7 +252,12 @@ fn a_server_side_apply_is_known_by_its_content_type() {
     );
     let query = Some("fieldManager=x");
     let apply = crate::parse::head("dev".into(), &method, path, query, &headers)
-        .and_then(|head| head.with_body("kind: ConfigMap\napiVersion: v1".into()))
+        .and_then(|head| {
+            head.with_body(
+                "kind: ConfigMap\napiVersion: v1".into(),
+                &Embedders::default(),
+            )
+        })
         .unwrap();
     let caller = Arc::new(Caller::for_test("coder", None, &[]));
     let set = set(&[
@@ -412,7 +425,7 @@ fn facts_narrow_a_rule() {
     ]);
     let mut asked = Asked::new("POST /apis/example.com/v1/namespaces/a/robots");
     assert_eq!(asked.judge(&set).verdict, Verdict::Allow);
-    asked.facts.privileged.push("spec.x".to_owned());
+    asked.facts.object.privileged.push(finding("spec.x"));
     assert_eq!(asked.judge(&set).verdict, Verdict::Hold);
 }
 

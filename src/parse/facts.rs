@@ -1,320 +1,195 @@
 //! Facts: what a request means, for rules that do not care how it was said.
 //!
-//! Privilege is looked for at any depth and in any kind, so that every object that embeds
-//! a pod is covered: workloads, custom resources, old API versions, patches of all sorts.
-//! This part judges nothing; `decide` does.
+//! A whole object is judged as the API server will read it. Of a patch only a part of the
+//! object is known: what it sets counts, and where it does not tell what comes out of it,
+//! the facts say so (`unclear`, or a violation whose value is "a patch does not tell"), so
+//! that a hold or deny rule stops it. The same code judges what a dry run answers.
+//! This part decides nothing; `decide` does.
+
+mod baseline;
+mod control;
+mod embed;
+mod found;
+mod image;
+mod kinds;
+mod patch;
+mod pod;
+mod rbac;
+mod restricted;
+
+use serde::Serialize;
+
+pub use control::{Control, PodSecurity, Violation};
+pub use embed::Embedders;
+pub use found::{About, Finding, ObjectFacts, Rbac, ServiceAccount, Subject};
+pub use image::Image;
 
 use super::node::Node;
-use super::{Facts, RequestInfo, body::Media};
+use super::{RequestInfo, body::Media};
+use crate::refusal::Refusal;
+use found::Found;
 
-/// How many places are reported.
-const MAX_PLACES: usize = 20;
+/// What a request means, and its object. As JSON, the names that rules, records and people
+/// see; each of them is always there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The request reads or writes Secrets.
+    pub secrets: bool,
+    /// The request runs something in, or opens a channel into, a running pod or node:
+    /// exec, attach, portforward, proxy, ephemeral containers.
+    pub exec_like: bool,
+    /// The command of an exec, argument by argument; empty for everything else.
+    pub exec_command: Vec<String>,
+    /// The request asks for a credential that the API server itself accepts: a TokenRequest,
+    /// or a Secret of a type that is filled with a token.
+    pub mints_token: bool,
+    /// The request deletes every object that a selector matches.
+    pub deletes_collection: bool,
+    /// The request deletes a Namespace and everything in it.
+    pub deletes_namespace: bool,
+    /// What the object means.
+    #[serde(flatten)]
+    pub object: ObjectFacts,
+}
+
+impl Facts {
+    /// With what the object means, in place of what was known of it so far.
+    pub fn with_object(mut self, object: ObjectFacts) -> Self {
+        let mut types = object.secret_types.iter();
+        self.mints_token |= types.any(|found| kinds::is_token(&found.value));
+        self.object = object;
+        self
+    }
+}
 
 /// What can be known before the body.
 pub(super) fn of_request(info: &RequestInfo, command: Vec<String>) -> Facts {
     let core = info.is_resource && info.api_group.is_empty();
+    let of = |resource: &str| core && info.resource == resource;
     let streams = info.opens_stream() || info.subresource == "proxy";
     let ephemeral = info.subresource == "ephemeralcontainers" && !super::reads(info.verb);
+    let deletes = matches!(info.verb, "delete" | "deletecollection");
     Facts {
-        secrets: core && info.resource == "secrets",
+        secrets: of("secrets"),
         exec_like: streams || ephemeral,
-        privileged: Vec::new(),
         exec_command: command,
+        mints_token: of("serviceaccounts") && info.subresource == "token",
+        deletes_collection: info.is_resource && info.verb == "deletecollection",
+        deletes_namespace: of("namespaces") && deletes,
+        object: ObjectFacts::default(),
     }
 }
 
-/// Where a body asks for privilege.
-pub(super) fn privileged(media: &Media, tree: &Node, info: &RequestInfo) -> Vec<String> {
-    let mut places = Vec::new();
+/// What a body means.
+pub(super) fn of_body(
+    info: &RequestInfo,
+    media: &Media,
+    tree: &Node,
+    embedders: &Embedders,
+) -> Result<ObjectFacts, Refusal> {
+    // Their bodies are options.
+    if matches!(info.verb, "delete" | "deletecollection") {
+        return Ok(ObjectFacts::default());
+    }
+    let mut found = Found::new(About::of(info), info.verb == "patch");
     if *media == Media::JsonPatch {
-        for operation in tree.items() {
-            operation_asks(operation, info, &mut places);
+        for operation in patch::operations(tree, &mut found) {
+            found.at_pointer(operation.pointer);
+            judge(info, &operation.object, None, embedders, &mut found);
         }
     } else {
-        scan(tree, &mut String::new(), &mut places);
+        judge(info, tree, None, embedders, &mut found);
     }
-    places
+    found.finish()
 }
 
-/// What the result of a write says, where its own bytes could only hint at it.
-pub(super) fn add_of_result(facts: &mut Facts, result: &Node, _info: &RequestInfo) {
-    facts.privileged.clear();
-    scan(result, &mut String::new(), &mut facts.privileged);
+/// What a whole object means: one that is created, or the result of a change together with
+/// what was there before.
+///
+/// # Errors
+/// `NotUnderstood` if it has more to say than the gate judges at once.
+pub fn of_object(
+    info: &RequestInfo,
+    object: &Node,
+    old: Option<&Node>,
+    embedders: &Embedders,
+) -> Result<ObjectFacts, Refusal> {
+    let mut found = Found::new(About::of(info), false);
+    judge(info, object, old, embedders, &mut found);
+    found.finish()
 }
 
-/// Any field of this name that is true, whatever holds it.
-fn scan(node: &Node, path: &mut String, places: &mut Vec<String>) {
-    let length = path.len();
-    for (key, value) in node.entries() {
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(key);
-        if key.eq_ignore_ascii_case("privileged") && value.as_bool() == Some(true) {
-            report(path.clone(), places);
-        }
-        scan(value, path, places);
-        path.truncate(length);
-    }
-    for (at, item) in node.items().iter().enumerate() {
-        path.push_str(&format!("[{at}]"));
-        scan(item, path, places);
-        path.truncate(length);
-    }
-}
-
-/// One operation of a JSON Patch: its value, the field it sets, and moves and copies, of
-/// which only the API server knows what they carry.
-fn operation_asks(operation: &Node, info: &RequestInfo, places: &mut Vec<String>) {
-    let pointer = operation
-        .get("path")
-        .and_then(Node::as_str)
-        .unwrap_or_default();
-    let op = operation
-        .get("op")
-        .and_then(Node::as_str)
-        .unwrap_or_default();
-    match op {
-        "add" | "replace" => {
-            let Some(value) = operation.get("value") else {
-                return;
-            };
-            let field = pointer.rsplit('/').next().unwrap_or_default();
-            if field.eq_ignore_ascii_case("privileged") && value.as_bool() == Some(true) {
-                report(pointer.to_owned(), places);
+impl About {
+    fn of(info: &RequestInfo) -> Self {
+        match (&*info.api_group, &*info.resource) {
+            _ if !info.is_resource => About::Nothing,
+            ("rbac.authorization.k8s.io", _) => About::Rbac,
+            ("", "services") => About::Services,
+            ("", "namespaces") => About::Namespaces,
+            ("", "secrets") => About::Secrets,
+            (
+                "admissionregistration.k8s.io" | "apiregistration.k8s.io" | "apiextensions.k8s.io",
+                _,
+            ) => About::Extensions,
+            // A persistent volume can be a directory of a node.
+            ("", "pods" | "podtemplates" | "replicationcontrollers" | "persistentvolumes") => {
+                About::Pods
             }
-            scan(value, &mut pointer.to_owned(), places);
+            ("", _) => About::Nothing,
+            _ => About::Pods,
         }
-        // Metadata holds nothing but strings below its known fields.
-        "copy" | "move" if may_embed_pod(info) && !pointer.starts_with("/metadata/") => {
-            report(format!("{pointer} (by {op}: cannot be told)"), places);
-        }
-        _ => {}
     }
 }
 
-/// Everything may, save those kinds of the core group that do not.
-fn may_embed_pod(info: &RequestInfo) -> bool {
-    !info.api_group.is_empty()
-        || matches!(
-            &*info.resource,
-            "pods" | "podtemplates" | "replicationcontrollers"
-        )
+/// Every fact of one object, or of each object of a list.
+fn judge(
+    info: &RequestInfo,
+    object: &Node,
+    old: Option<&Node>,
+    embedders: &Embedders,
+    found: &mut Found,
+) {
+    let kind = object
+        .get("kind")
+        .and_then(Node::as_str)
+        .unwrap_or_default();
+    let items = object.get("items").map(Node::items).unwrap_or_default();
+    if kind.ends_with("List") && !items.is_empty() {
+        for (at, item) in items.iter().enumerate() {
+            let info = of_item(info, item);
+            found.below(&format!("items[{at}]"), |found| {
+                judge(&info, item, None, embedders, found);
+            });
+        }
+        return;
+    }
+    match About::of(info) {
+        About::Rbac => rbac::judge(info, object, found),
+        About::Services => kinds::service(info, object, found),
+        About::Namespaces => kinds::namespace(info.verb, object, old, found),
+        About::Secrets => kinds::secret(object, found),
+        About::Extensions => kinds::extension(info, object, found),
+        About::Pods | About::Nothing => {}
+    }
+    embed::judge(info, object, embedders, found);
 }
 
-fn report(mut place: String, places: &mut Vec<String>) {
-    if places.len() < MAX_PLACES {
-        if place.len() > 300 {
-            place = place.chars().take(300).collect();
-        }
-        places.push(place);
+/// What an item of a list would be in a request of its own.
+fn of_item(info: &RequestInfo, item: &Node) -> RequestInfo {
+    let text = |key: &str| item.get(key).and_then(Node::as_str);
+    let (Some(version), Some(kind)) = (text("apiVersion"), text("kind")) else {
+        return info.clone();
+    };
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    RequestInfo {
+        api_group: group.to_owned(),
+        api_version: version.to_owned(),
+        // The plural of every built-in kind that is judged by its name.
+        resource: format!("{}s", kind.to_ascii_lowercase()),
+        ..info.clone()
     }
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-mod tests {
-    use super::*;
-    use http::Method;
-
-    fn info(method: &str, path: &str) -> RequestInfo {
-        super::super::path::parse(&method.parse::<Method>().unwrap(), path).unwrap()
-    }
-
-    fn places(media: Media, path: &str, body: &str) -> Vec<String> {
-        let tree = super::super::json::parse(body.as_bytes()).unwrap();
-        privileged(&media, &tree, &info("PATCH", path))
-    }
-
-    const POD: &str = "/api/v1/namespaces/f/pods/p";
-
-    #[test]
-    fn secrets_and_streams() {
-        for (method, path, secrets, exec_like) in [
-            ("GET", "/api/v1/secrets", true, false),
-            ("DELETE", "/api/v1/namespaces/f/secrets/s", true, false),
-            ("GET", "/apis/x.io/v1/secrets", false, false),
-            ("GET", "/api/v1/namespaces/secrets/pods", false, false),
-            ("GET", POD, false, false),
-            ("GET", "/api/v1/namespaces/f/pods/p/exec", false, true),
-            ("POST", "/api/v1/namespaces/f/pods/p/attach", false, true),
-            (
-                "POST",
-                "/api/v1/namespaces/f/pods/p/portforward",
-                false,
-                true,
-            ),
-            ("GET", "/api/v1/namespaces/f/pods/p/proxy", false, true),
-            ("GET", "/api/v1/nodes/n/proxy/x", false, true),
-            (
-                "GET",
-                "/api/v1/namespaces/f/services/s/proxy/x",
-                false,
-                true,
-            ),
-            (
-                "PATCH",
-                "/api/v1/namespaces/f/pods/p/ephemeralcontainers",
-                false,
-                true,
-            ),
-            (
-                "GET",
-                "/api/v1/namespaces/f/pods/p/ephemeralcontainers",
-                false,
-                false,
-            ),
-            ("GET", "/api/v1/namespaces/f/pods/p/log", false, false),
-        ] {
-            let facts = of_request(&info(method, path), Vec::new());
-            assert_eq!(
-                (facts.secrets, facts.exec_like),
-                (secrets, exec_like),
-                "{method} {path}"
-            );
-        }
-    }
-
-    #[test]
-    fn threat_14_privilege_is_found_in_every_embedder() {
-        let pod = r#"{"containers":[{},{"securityContext":{"privileged":true}}]}"#;
-        let inner = "containers[1].securityContext.privileged";
-        for (body, expected) in [
-            (format!(r#"{{"spec":{pod}}}"#), format!("spec.{inner}")),
-            (
-                format!(r#"{{"template":{{"spec":{pod}}}}}"#),
-                format!("template.spec.{inner}"),
-            ),
-            (
-                format!(r#"{{"spec":{{"template":{{"spec":{pod}}}}}}}"#),
-                format!("spec.template.spec.{inner}"),
-            ),
-            (
-                format!(
-                    r#"{{"spec":{{"jobTemplate":{{"spec":{{"template":{{"spec":{pod}}}}}}}}}}}"#
-                ),
-                format!("spec.jobTemplate.spec.template.spec.{inner}"),
-            ),
-            (
-                r#"{"spec":{"initContainers":[{"securityContext":{"privileged":true}}]}}"#
-                    .to_owned(),
-                "spec.initContainers[0].securityContext.privileged".to_owned(),
-            ),
-            (
-                r#"{"spec":{"ephemeralContainers":[{"securityContext":{"privileged":true}}]}}"#
-                    .to_owned(),
-                "spec.ephemeralContainers[0].securityContext.privileged".to_owned(),
-            ),
-            (
-                r#"{"spec":{"steps":[{"script":{"securityContext":{"privileged":true}}}]}}"#
-                    .to_owned(),
-                "spec.steps[0].script.securityContext.privileged".to_owned(),
-            ),
-            (
-                format!(r#"{{"items":[{{"spec":{pod}}}]}}"#),
-                format!("items[0].spec.{inner}"),
-            ),
-            (
-                r#"{"a":{"Privileged":true}}"#.to_owned(),
-                "a.Privileged".to_owned(),
-            ),
-        ] {
-            for media in [
-                Media::Json,
-                Media::MergePatch,
-                Media::StrategicPatch,
-                Media::ApplyPatch,
-            ] {
-                assert_eq!(
-                    places(media, POD, &body),
-                    std::slice::from_ref(&expected),
-                    "{body}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_privileged_is_not_reported() {
-        for body in [
-            r#"{"spec":{"containers":[{"securityContext":{"privileged":false}}]}}"#,
-            r#"{"metadata":{"labels":{"privileged":"true"}}}"#,
-            r#"{"data":{"privileged":"true"}}"#,
-            r#"{"spec":{"containers":[{"securityContext":{"privileged":null}}]}}"#,
-            r#"{"spec":{"unprivileged":true}}"#,
-        ] {
-            assert!(places(Media::Json, POD, body).is_empty(), "{body}");
-        }
-    }
-
-    #[test]
-    fn threat_14_json_patches_cannot_hide_it() {
-        let deployment = "/apis/apps/v1/namespaces/f/deployments/d";
-        for (path, body, expected) in [
-            (
-                POD,
-                r#"[{"op":"add","path":"/spec/containers/0/securityContext","value":{}},
-                    {"op":"add","path":"/spec/containers/0/securityContext/privileged","value":true}]"#,
-                "/spec/containers/0/securityContext/privileged",
-            ),
-            (
-                POD,
-                r#"[{"op":"replace","path":"/spec/containers/0","value":{"securityContext":{"privileged":true}}}]"#,
-                "/spec/containers/0.securityContext.privileged",
-            ),
-            (
-                POD,
-                r#"[{"op":"replace","path":"","value":{"privileged":true}}]"#,
-                "privileged",
-            ),
-            (
-                deployment,
-                r#"[{"op":"copy","from":"/spec/x","path":"/spec/template/spec/containers/0/securityContext/privileged"}]"#,
-                "/spec/template/spec/containers/0/securityContext/privileged (by copy: cannot be told)",
-            ),
-            (
-                "/apis/x.io/v1/namespaces/f/things/t",
-                r#"[{"op":"move","from":"/spec/a","path":"/spec/b"}]"#,
-                "/spec/b (by move: cannot be told)",
-            ),
-        ] {
-            assert_eq!(places(Media::JsonPatch, path, body), [expected], "{body}");
-        }
-        for (path, body) in [
-            (
-                POD,
-                r#"[{"op":"copy","from":"/spec/nodeName","path":"/metadata/labels/n"}]"#,
-            ),
-            (
-                POD,
-                r#"[{"op":"test","path":"/x/privileged","value":true}]"#,
-            ),
-            (POD, r#"[{"op":"remove","path":"/x/privileged"}]"#),
-            (
-                POD,
-                r#"[{"op":"add","path":"/x/privileged","value":false}]"#,
-            ),
-            (
-                "/api/v1/namespaces/f/configmaps/c",
-                r#"[{"op":"move","from":"/data/a","path":"/data/b"}]"#,
-            ),
-        ] {
-            assert!(places(Media::JsonPatch, path, body).is_empty(), "{body}");
-        }
-    }
-
-    #[test]
-    fn reports_are_bounded() {
-        let body = format!("[{}]", vec![r#"{"privileged":true}"#; 100].join(","));
-        assert_eq!(
-            places(Media::Json, POD, &format!("{{\"a\":{body}}}")).len(),
-            MAX_PLACES
-        );
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::body::Media;
-use super::{Ask, Node, RequestInfo, facts, json};
+use super::{Ask, Embedders, Node, RequestInfo, facts, json};
 use crate::refusal::Refusal;
 
 /// The subresources that the API server stores like the object they belong to, and dry-runs
@@ -138,14 +138,27 @@ impl Ask {
     /// This write, judged on what the cluster says of it: the result of its dry run and the
     /// object before. The body that will be sent is bound to that object, so that nobody
     /// can swap it between judgement and execution.
-    pub fn judged_on(mut self, result: Option<Node>, old: Old) -> Self {
+    ///
+    /// # Errors
+    /// `NotUnderstood` if the result has more to say than the gate judges at once.
+    pub fn judged_on(
+        mut self,
+        result: Option<Node>,
+        old: Old,
+        embedders: &Embedders,
+    ) -> Result<Self, Refusal> {
         if let Some(result) = result {
-            facts::add_of_result(&mut self.facts, &result, &self.info);
+            let before = match &old {
+                Old::Known(old) => Some(&**old),
+                Old::Absent | Old::Unknown => None,
+            };
+            let object = facts::of_object(&self.info, &result, before, embedders)?;
+            self.facts = std::mem::take(&mut self.facts).with_object(object);
             self.object = Some(Arc::new(result));
         }
         self.old = old;
         self.bound = self.bind();
-        self
+        Ok(self)
     }
 
     /// The content type of what is sent.
@@ -441,7 +454,9 @@ mod tests {
             ),
         ] {
             let ask = Ask::for_test("c", method, POD, body);
-            let judged = ask.judged_on(Some(tree(OLD)), old());
+            let judged = ask
+                .judged_on(Some(tree(OLD)), old(), &Embedders::default())
+                .unwrap();
             assert!(judged.is_bound(), "{body}");
             assert_eq!(sent(&judged), expected);
             assert_eq!(
@@ -457,7 +472,9 @@ mod tests {
     #[test]
     fn a_deletion_is_bound_to_the_object_and_keeps_its_options() {
         let delete = |target: &str, body: &str| {
-            Ask::for_test("c", "DELETE", target, body).judged_on(None, old())
+            Ask::for_test("c", "DELETE", target, body)
+                .judged_on(None, old(), &Embedders::default())
+                .unwrap()
         };
         let ask = delete(POD, "");
         assert_eq!(sent(&ask), r#"{"preconditions":{"uid":"u"}}"#);
@@ -472,7 +489,9 @@ mod tests {
             r#"{"preconditions":{"resourceVersion":"5","uid":"u"}}"#
         );
         assert!(!delete(POD, r#"{"preconditions":{"uid":"mine"}}"#).is_bound());
-        let unknown = Ask::for_test("c", "DELETE", POD, "").judged_on(None, Old::Unknown);
+        let unknown = Ask::for_test("c", "DELETE", POD, "")
+            .judged_on(None, Old::Unknown, &Embedders::default())
+            .unwrap();
         assert!(!unknown.is_bound() && sent(&unknown).is_empty());
     }
 
@@ -480,7 +499,13 @@ mod tests {
     fn a_generated_name_is_the_one_that_was_judged() {
         let body = r#"{"metadata":{"generateName":"a-"}}"#;
         let ask = Ask::for_test("c", "POST", "/api/v1/namespaces/f/pods", body);
-        let judged = ask.judged_on(Some(tree(r#"{"metadata":{"name":"a-x7"}}"#)), Old::Unknown);
+        let judged = ask
+            .judged_on(
+                Some(tree(r#"{"metadata":{"name":"a-x7"}}"#)),
+                Old::Unknown,
+                &Embedders::default(),
+            )
+            .unwrap();
         assert_eq!(
             sent(&judged),
             r#"{"metadata":{"generateName":"a-","name":"a-x7"}}"#

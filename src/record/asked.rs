@@ -140,7 +140,7 @@ impl What {
 impl From<&Ask> for What {
     fn from(ask: &Ask) -> Self {
         let (info, facts) = (ask.info(), ask.facts());
-        let privileged = facts.privileged.iter().take(MAX_PRIVILEGED);
+        let privileged = facts.object.privileged.iter().take(MAX_PRIVILEGED);
         Self {
             cluster: cut(ask.cluster(), NAME),
             method: cut(ask.method().as_str(), NAME),
@@ -157,7 +157,7 @@ impl From<&Ask> for What {
             read: ask.is_read(),
             secrets: facts.secrets,
             exec_like: facts.exec_like,
-            privileged: privileged.map(|place| cut(place, GROUP)).collect(),
+            privileged: privileged.map(|found| cut(&found.field, GROUP)).collect(),
             body_bytes: ask.body().len() as u64,
         }
     }

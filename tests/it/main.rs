@@ -22,6 +22,7 @@ mod foresee;
 mod harness;
 mod journey;
 mod oracle;
+mod pod_security;
 mod protobuf;
 mod threats;
 mod tidy;

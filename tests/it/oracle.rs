@@ -2,6 +2,7 @@
 //! (`dev/kubernetes/<name>`), run with the module's pinned versions.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What a program of the wrapper module says.
@@ -22,6 +23,16 @@ pub fn run(program: &str, arguments: &[&str], stdin: &[u8]) -> String {
     assert!(output.status.success(), "{program}: {}", output.status);
     writer.join().unwrap().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Where the sources of a module of the wrapper's are, with their test data.
+pub fn module(name: &str) -> PathBuf {
+    let output = go()
+        .args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", name])
+        .output()
+        .expect("Go, to find a module");
+    assert!(output.status.success(), "{name}: {}", output.status);
+    String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
 fn go() -> Command {

@@ -20,7 +20,7 @@ fn sent(body: Vec<u8>) -> Result<String, String> {
     headers.insert(header::CONTENT_TYPE, media);
     let path = "/api/v1/namespaces/default/things";
     parse::head("c".into(), &Method::POST, path, None, &headers)
-        .and_then(|head| head.with_body(Bytes::from(body)))
+        .and_then(|head| head.with_body(Bytes::from(body), &parse::Embedders::default()))
         .map(|ask| String::from_utf8(ask.body().to_vec()).unwrap())
         .map_err(|refusal| refusal.sentence())
 }

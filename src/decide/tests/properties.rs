@@ -121,7 +121,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         |(line, applies, privileged)| {
             let mut asked = Asked::new(line);
             asked.applies = applies && asked.info.verb == "patch";
-            asked.facts.privileged = privileged.then(|| "x".to_owned()).into_iter().collect();
+            asked.facts.object.privileged = privileged.then(|| finding("x")).into_iter().collect();
             asked
         },
     )

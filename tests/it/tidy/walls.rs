@@ -47,7 +47,7 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Beside the walk.
     ("review", &["store"]),
-    ("config", &["identify", "decide"]),
+    ("config", &["identify", "parse", "decide"]),
     // What people read, on a terminal or through the humans' door.
     ("output", &[]),
     // The humans' door takes an Arrival as the agents' does, speaks of holds and records, and
