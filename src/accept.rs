@@ -2,7 +2,7 @@
 //!
 //! This room knows nothing of tokens or Kubernetes. It guarantees to the rooms after it
 //! that a request head was complete, within the limits and in time, and to the client that a
-//! shutdown lets running requests end. What it writes to the agents' door is [`Masked`]
+//! shutdown lets running requests end. What it writes to the agents' door is `Masked`
 //! and nothing else: the body type of an answer says so.
 
 mod activity;

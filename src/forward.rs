@@ -1,4 +1,4 @@
-//! ⑥ Spends the permit: Written<Permit> → the cluster's response.
+//! ⑥ Spends the permit: `Written<Permit>` → the cluster's response.
 //!
 //! The upstream request is built anew from the permit: method, path, query and body from
 //! the judged ask, identity from the proven caller. No header of the client's request is

@@ -18,7 +18,7 @@ pub enum HoldState {
         /// Whether it was filed just now.
         new: bool,
     },
-    /// Enough people said yes; [`Holds::spend`] turns that into an [`Approval`].
+    /// Enough people said yes; [`super::Holds::spend`] turns that into an [`super::Approval`].
     Approved {
         /// The hold's id.
         id: String,

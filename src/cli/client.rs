@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Where the gate is, and who asks.
 #[derive(Debug, Args)]
 pub struct Humans {
-    /// The humans' door, for example https://gate.example.com:8444
+    /// The humans' door, for example `https://gate.example.com:8444`
     #[arg(long, env = "GATEWARD_URL", value_name = "URL")]
     url: reqwest::Url,
     /// The certificate authority of the humans' door (PEM); the system's own if left out

@@ -14,7 +14,7 @@ use crate::output::line;
 /// Arguments of `kubeconfig`.
 #[derive(Debug, Args)]
 pub struct Kubeconfig {
-    /// The agents' door, for example https://gate.example.com:8443
+    /// The agents' door, for example `https://gate.example.com:8443`
     #[arg(long, value_name = "URL")]
     gate: reqwest::Url,
     /// The certificate authority of the agents' door (PEM)
