@@ -63,6 +63,11 @@ impl Fact {
             .is_some_and(|about| facts.object.is_unclear(about))
     }
 
+    /// Whether it depends on an object, and so on what comes of the request.
+    pub fn is_of_object(self) -> bool {
+        self.about().is_some()
+    }
+
     /// Whose objects show it; none if the path alone does.
     fn about(self) -> Option<About> {
         match self {

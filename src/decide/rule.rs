@@ -209,15 +209,17 @@ impl Rule {
         }
     }
 
+    /// Any of the facts. One that depends on what comes of the request is left open while
+    /// that is not known, and taken as given by a hold or deny rule where nobody can tell.
     fn matches_facts(&self, wanted: Option<&[Fact]>, view: &View<'_>) -> bool {
-        let facts = view.facts;
+        let allows = self.effect == Effect::Allow;
         wanted.is_none_or(|wanted| {
-            if view.open {
-                return self.effect == Effect::Allow;
-            }
-            wanted.iter().any(|fact| {
-                fact.holds(facts) || (self.effect != Effect::Allow && fact.is_unclear(facts))
-            })
+            wanted
+                .iter()
+                .any(|fact| match view.open && fact.is_of_object() {
+                    true => allows,
+                    false => fact.holds(view.facts) || (!allows && fact.is_unclear(view.facts)),
+                })
         })
     }
 

@@ -430,6 +430,40 @@ fn facts_narrow_a_rule() {
 }
 
 #[test]
+fn the_cluster_is_asked_only_if_its_answer_can_matter() {
+    let rule = |effect: &str, fact: &str| {
+        let rule = serde_json::json!({"name": "f", "effect": effect, "reason": "r.", "verbs": ["patch"],
+            "apiGroups": ["*"], "resources": ["*"], "facts": [fact]});
+        rule.to_string()
+    };
+    for (rules, target, asked) in [
+        (vec![rule("allow", "secrets")], "secrets/s", true),
+        (vec![rule("allow", "secrets")], "pods/p", false),
+        (vec![rule("allow", "hostPath")], "pods/p", true),
+        (
+            vec![ALL.into(), rule("deny", "secrets")],
+            "secrets/s",
+            false,
+        ),
+        (vec![ALL.into(), rule("deny", "secrets")], "pods/p", true),
+        (vec![ALL.into(), rule("deny", "hostPath")], "pods/p", true),
+        (
+            vec![ALL.into(), rule("deny", "execLike")],
+            "pods/p/ephemeralcontainers",
+            false,
+        ),
+        (vec![ALL.into(), rule("hold", "secrets")], "secrets/s", true),
+    ] {
+        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        let path = format!("/api/v1/namespaces/a/{target}");
+        let ask = Ask::for_test("dev", "PATCH", &path, "{}");
+        let caller = Arc::new(Caller::for_test("coder", None, &[]));
+        let rehearsal = rehearse(&caller, &ask, &set(&rules));
+        assert_eq!(rehearsal.is_ok(), asked, "{rules:?} {target}");
+    }
+}
+
+#[test]
 fn every_mistake_in_a_rule_is_found_with_its_field() {
     let table = [
         (
