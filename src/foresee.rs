@@ -56,8 +56,8 @@ pub struct Answered {
 /// of it, passes as it is.
 ///
 /// # Errors
-/// What `decide::rehearse` refuses; [`Refusal::NotForeseen`]; the errors of `forward` and of
-/// the record.
+/// What `decide::rehearse` and [`Ask::judged_on`] refuse; [`Refusal::NotForeseen`]; the errors
+/// of `forward` and of the record.
 pub async fn foresee(
     upstream: &Upstream,
     caller: &Arc<Caller>,

@@ -308,7 +308,7 @@ impl Head {
             ask.dry_run = body::delete_dry_run(&tree, &ask.delete_options)?;
         }
         let object = facts::of_body(&ask.info, &ask.media, &tree, embedders)?;
-        ask.facts = ask.facts.with_object(object);
+        ask.facts.set_object(&ask.info, object);
         ask.body = tree.to_json().into();
         ask.content_type = Some(ask.media.upstream());
         ask.tree = Some(Arc::new(tree));

@@ -25,7 +25,7 @@ pub use found::{About, Finding, ObjectFacts, Rbac, ServiceAccount, Subject};
 pub use image::Image;
 
 use super::node::Node;
-use super::{RequestInfo, body::Media};
+use super::{Old, RequestInfo, body::Media};
 use crate::refusal::Refusal;
 use found::Found;
 
@@ -54,12 +54,13 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// With what the object means, in place of what was known of it so far.
-    pub fn with_object(mut self, object: ObjectFacts) -> Self {
+    /// What the object means, in place of what was known of it so far; what the request
+    /// says by itself stays.
+    pub(super) fn set_object(&mut self, info: &RequestInfo, object: ObjectFacts) {
         let mut types = object.secret_types.iter();
-        self.mints_token |= types.any(|found| kinds::is_token(&found.value));
+        self.mints_token =
+            is_token_request(info) || types.any(|found| kinds::is_token(&found.value));
         self.object = object;
-        self
     }
 }
 
@@ -74,11 +75,18 @@ pub(super) fn of_request(info: &RequestInfo, command: Vec<String>) -> Facts {
         secrets: of("secrets"),
         exec_like: streams || ephemeral,
         exec_command: command,
-        mints_token: of("serviceaccounts") && info.subresource == "token",
+        mints_token: is_token_request(info),
         deletes_collection: info.is_resource && info.verb == "deletecollection",
         deletes_namespace: of("namespaces") && deletes,
         object: ObjectFacts::default(),
     }
+}
+
+fn is_token_request(info: &RequestInfo) -> bool {
+    info.is_resource
+        && info.api_group.is_empty()
+        && info.resource == "serviceaccounts"
+        && info.subresource == "token"
 }
 
 /// What a body means.
@@ -96,27 +104,39 @@ pub(super) fn of_body(
     if *media == Media::JsonPatch {
         for operation in patch::operations(tree, &mut found) {
             found.at_pointer(operation.pointer);
-            judge(info, &operation.object, None, embedders, &mut found);
+            judge(
+                info,
+                &operation.object,
+                &Old::Unknown,
+                embedders,
+                &mut found,
+            );
         }
     } else {
-        judge(info, tree, None, embedders, &mut found);
+        judge(info, tree, &Old::Unknown, embedders, &mut found);
     }
     found.finish()
 }
 
-/// What a whole object means: one that is created, or the result of a change together with
-/// what was there before.
+/// What the result of a write means, together with what was there before.
 ///
 /// # Errors
 /// `NotUnderstood` if it has more to say than the gate judges at once.
-pub fn of_object(
+pub(super) fn of_result(
     info: &RequestInfo,
-    object: &Node,
-    old: Option<&Node>,
+    result: &Node,
+    old: &Old,
     embedders: &Embedders,
 ) -> Result<ObjectFacts, Refusal> {
     let mut found = Found::new(About::of(info), false);
-    judge(info, object, old, embedders, &mut found);
+    judge(info, result, old, embedders, &mut found);
+    let is_pod = info.api_group.is_empty() && info.resource == "pods";
+    if is_pod && matches!(old, Old::Known(_)) {
+        // No write changes the node or the volumes of a pod that is there: the scheduler chose
+        // the one, the API server mounted its service account's token.
+        found.facts.node_name.clear();
+        found.facts.projected_tokens.clear();
+    }
     found.finish()
 }
 
@@ -143,13 +163,7 @@ impl About {
 }
 
 /// Every fact of one object, or of each object of a list.
-fn judge(
-    info: &RequestInfo,
-    object: &Node,
-    old: Option<&Node>,
-    embedders: &Embedders,
-    found: &mut Found,
-) {
+fn judge(info: &RequestInfo, object: &Node, old: &Old, embedders: &Embedders, found: &mut Found) {
     let kind = object
         .get("kind")
         .and_then(Node::as_str)
@@ -159,7 +173,7 @@ fn judge(
         for (at, item) in items.iter().enumerate() {
             let info = of_item(info, item);
             found.below(&format!("items[{at}]"), |found| {
-                judge(&info, item, None, embedders, found);
+                judge(&info, item, &Old::Unknown, embedders, found);
             });
         }
         return;

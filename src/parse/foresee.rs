@@ -137,7 +137,8 @@ impl Ask {
 
     /// This write, judged on what the cluster says of it: the result of its dry run and the
     /// object before. The body that will be sent is bound to that object, so that nobody
-    /// can swap it between judgement and execution.
+    /// can swap it between judgement and execution. `embedders`: where custom resources hold
+    /// pods.
     ///
     /// # Errors
     /// `NotUnderstood` if the result has more to say than the gate judges at once.
@@ -148,12 +149,8 @@ impl Ask {
         embedders: &Embedders,
     ) -> Result<Self, Refusal> {
         if let Some(result) = result {
-            let before = match &old {
-                Old::Known(old) => Some(&**old),
-                Old::Absent | Old::Unknown => None,
-            };
-            let object = facts::of_object(&self.info, &result, before, embedders)?;
-            self.facts = std::mem::take(&mut self.facts).with_object(object);
+            let meant = facts::of_result(&self.info, &result, &old, embedders)?;
+            self.facts.set_object(&self.info, meant);
             self.object = Some(Arc::new(result));
         }
         self.old = old;
@@ -325,6 +322,11 @@ mod tests {
         Old::Known(Arc::new(tree(OLD)))
     }
 
+    fn judged(ask: Ask, result: Option<&str>, old: Old) -> Ask {
+        ask.judged_on(result.map(tree), old, &Embedders::default())
+            .unwrap()
+    }
+
     fn sent(ask: &Ask) -> &str {
         std::str::from_utf8(ask.sent_body()).unwrap()
     }
@@ -454,9 +456,7 @@ mod tests {
             ),
         ] {
             let ask = Ask::for_test("c", method, POD, body);
-            let judged = ask
-                .judged_on(Some(tree(OLD)), old(), &Embedders::default())
-                .unwrap();
+            let judged = judged(ask, Some(OLD), old());
             assert!(judged.is_bound(), "{body}");
             assert_eq!(sent(&judged), expected);
             assert_eq!(
@@ -470,11 +470,44 @@ mod tests {
     }
 
     #[test]
+    fn threat_14_a_patch_means_what_comes_of_it_and_not_what_it_says() {
+        let deployment = "/apis/apps/v1/namespaces/f/deployments/d";
+        let result = |spec: &str| format!(r#"{{"spec":{{"template":{{"spec":{spec}}}}}}}"#);
+        let of = |body: &str, spec: &str| {
+            let ask = Ask::for_test("c", "PATCH", deployment, body);
+            judged(ask, Some(&result(spec)), Old::Unknown).facts
+        };
+        let moves = r#"[{"op":"move","from":"/spec/a","path":"/spec/template/spec/hostPID"}]"#;
+        assert!(
+            !Ask::for_test("c", "PATCH", deployment, moves)
+                .facts
+                .object
+                .unclear
+                .is_empty()
+        );
+        let harmless = of(moves, "{}");
+        assert!(harmless.object.unclear.is_empty() && harmless.object.host_namespaces.is_empty());
+        assert_eq!(
+            of(moves, r#"{"hostPID":true}"#)
+                .object
+                .host_namespaces
+                .len(),
+            1
+        );
+        let label = r#"{"metadata":{"labels":{"a":"b"}}}"#;
+        let volumes = r#"{"volumes":[{"name":"v","hostPath":{"path":"/"}}]}"#;
+        assert_eq!(of(label, volumes).object.host_path.len(), 1);
+
+        // What the request says by itself stays.
+        let exec = "/api/v1/namespaces/f/pods/p/ephemeralcontainers";
+        let ask = judged(Ask::for_test("c", "PATCH", exec, "{}"), Some(OLD), old());
+        assert!(ask.facts.exec_like);
+    }
+
+    #[test]
     fn a_deletion_is_bound_to_the_object_and_keeps_its_options() {
         let delete = |target: &str, body: &str| {
-            Ask::for_test("c", "DELETE", target, body)
-                .judged_on(None, old(), &Embedders::default())
-                .unwrap()
+            judged(Ask::for_test("c", "DELETE", target, body), None, old())
         };
         let ask = delete(POD, "");
         assert_eq!(sent(&ask), r#"{"preconditions":{"uid":"u"}}"#);
@@ -489,9 +522,7 @@ mod tests {
             r#"{"preconditions":{"resourceVersion":"5","uid":"u"}}"#
         );
         assert!(!delete(POD, r#"{"preconditions":{"uid":"mine"}}"#).is_bound());
-        let unknown = Ask::for_test("c", "DELETE", POD, "")
-            .judged_on(None, Old::Unknown, &Embedders::default())
-            .unwrap();
+        let unknown = judged(Ask::for_test("c", "DELETE", POD, ""), None, Old::Unknown);
         assert!(!unknown.is_bound() && sent(&unknown).is_empty());
     }
 
@@ -499,13 +530,7 @@ mod tests {
     fn a_generated_name_is_the_one_that_was_judged() {
         let body = r#"{"metadata":{"generateName":"a-"}}"#;
         let ask = Ask::for_test("c", "POST", "/api/v1/namespaces/f/pods", body);
-        let judged = ask
-            .judged_on(
-                Some(tree(r#"{"metadata":{"name":"a-x7"}}"#)),
-                Old::Unknown,
-                &Embedders::default(),
-            )
-            .unwrap();
+        let judged = judged(ask, Some(r#"{"metadata":{"name":"a-x7"}}"#), Old::Unknown);
         assert_eq!(
             sent(&judged),
             r#"{"metadata":{"generateName":"a-","name":"a-x7"}}"#

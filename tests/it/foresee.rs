@@ -100,6 +100,21 @@ fn threat_14_a_patch_is_judged_on_its_result_whatever_kind_of_patch_it_is() {
                 "{answer}"
             );
         }
+        let mut mounts = deployment("mounts", false);
+        let spec = &mut mounts["spec"]["template"]["spec"];
+        spec["volumes"] = json!([{"name": "v", "hostPath": {"path": "/etc"}}]);
+        world.admin_creates(&namespace, &mounts);
+        let body = json!([
+            {"op": "copy", "from": "/spec/selector/matchLabels", "path": "/metadata/labels"}]);
+        let path = deployments(&namespace, "mounts");
+        let (status, answer) = world.patch(&path, JSON_PATCH, &body).await;
+        let message = answer["message"].as_str().unwrap();
+        assert!(status == 429 && message.contains("hostPath"), "{answer}");
+        // What a move or copy carries is known once its result is.
+        world.admin_creates(&namespace, &deployment("plain", false));
+        let path = deployments(&namespace, "plain");
+        let (status, answer) = world.patch(&path, JSON_PATCH, &body).await;
+        assert_eq!(status, 200, "{answer}");
         let rehearsals = world.rehearsals(&namespace, 8).await;
         for one in &rehearsals {
             assert_eq!(one["agent"], "triage-bot", "{one}");

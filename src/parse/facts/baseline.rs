@@ -60,6 +60,7 @@ const VOLUMES: &[&str] = &[
     "projected",
     "secret",
 ];
+
 /// Judges what one pod says.
 pub(super) fn judge(pod: &Pod<'_>, found: &mut Found) {
     app_armor_annotations(pod, found);
@@ -80,6 +81,7 @@ pub(super) fn judge(pod: &Pod<'_>, found: &mut Found) {
         }
     }
 }
+
 fn app_armor_annotations(pod: &Pod<'_>, found: &mut Found) {
     let annotations = pod.metadata.and_then(|it| present(it, "annotations"));
     for (key, value) in annotations.map(Node::entries).unwrap_or_default() {
@@ -284,6 +286,7 @@ fn probe_hosts(container: &Container<'_>, found: &mut Found) {
         }
     }
 }
+
 /// Whether this is judged at all: in a patch, only what it says.
 fn says(node: &Node, key: &str, found: &Found) -> bool {
     !found.part || node.get(key).is_some()

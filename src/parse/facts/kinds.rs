@@ -3,7 +3,7 @@
 
 use super::found::Found;
 use super::pod::{items, join, present};
-use crate::parse::{Node, RequestInfo};
+use crate::parse::{Node, Old, RequestInfo};
 
 /// Prefix of the labels that Pod Security Admission obeys.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/";
@@ -50,14 +50,18 @@ pub(super) fn service(info: &RequestInfo, object: &Node, found: &mut Found) {
 }
 
 /// Compared with what was there, if that is known.
-pub(super) fn namespace(verb: &str, object: &Node, old: Option<&Node>, found: &mut Found) {
+pub(super) fn namespace(verb: &str, object: &Node, old: &Old, found: &mut Found) {
     fn labels(object: &Node) -> &[(Box<str>, Node)] {
         let labels = object.at(&["metadata", "labels"]);
         labels.map(Node::entries).unwrap_or_default()
     }
     let field = |key: &str| format!("metadata.labels[\"{key}\"]");
     let new = labels(object);
-    let was = old.map(labels);
+    let was = match old {
+        Old::Unknown => None,
+        Old::Absent => Some(Default::default()),
+        Old::Known(old) => Some(labels(old)),
+    };
     for (key, value) in new.iter().filter(|(key, _)| key.starts_with(POD_SECURITY)) {
         let same = was.is_some_and(|was| was.iter().any(|old| (&old.0, &old.1) == (key, value)));
         if !same {

@@ -310,7 +310,11 @@ fn volume_sources(volume: &Node, field: &str, found: &mut Found) {
 }
 
 fn projected(source: &Node, field: &str, found: &mut Found) {
-    references(source, "secret", "configMap", field, found);
+    // The cluster's certificate is in every namespace and, by the API server, in every pod.
+    let everywhere = present(source, "configMap").map(|it| text(it, "name"));
+    if everywhere != Some("kube-root-ca.crt") || source.entries().len() > 1 {
+        references(source, "secret", "configMap", field, found);
+    }
     for (kind, what) in [
         ("serviceAccountToken", "audience"),
         ("podCertificate", "signerName"),

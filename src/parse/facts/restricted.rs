@@ -10,6 +10,7 @@ use super::pod::{Container, Pod, is_good_seccomp, is_zero, items, present, text}
 use crate::parse::Node;
 
 const UNTOLD: &str = "a patch does not tell";
+
 /// Judges one pod: what must be said, and what gives way in a user namespace.
 pub(super) fn judge(pod: &Pod<'_>, found: &mut Found) {
     let context = pod.get("securityContext");

@@ -22,10 +22,10 @@ fn node(text: &str) -> Node {
 }
 
 fn whole(path: &str, object: &str) -> ObjectFacts {
-    of_object(
+    of_result(
         &info("POST", path),
         &node(object),
-        None,
+        &Old::Absent,
         &Embedders::default(),
     )
     .unwrap()
@@ -339,7 +339,9 @@ fn custom_resources_hold_pods_where_the_configuration_says() {
         "groups":[{"template":{"metadata":{"annotations":{"container.apparmor.security.beta.kubernetes.io/c":"unconfined"}},
                                "spec":{"serviceAccountName":"robot"}}}],
         "map":{"k":{"image":"three"}}}}"#;
-    let at = |path: &str| of_object(&info("POST", path), &node(object), None, &embedders).unwrap();
+    let at = |path: &str| {
+        of_result(&info("POST", path), &node(object), &Old::Absent, &embedders).unwrap()
+    };
     let found = at("/apis/x.io/v1/namespaces/f/things");
     let images: Vec<_> = found
         .images
@@ -893,9 +895,9 @@ fn namespaces_cannot_lose_their_labels_unseen() {
     let key = r#"metadata.labels["pod-security.kubernetes.io/enforce"]"#;
     let bare = r#"{"metadata":{"labels":{"a":"b"}}}"#;
     let put = |new: &str, old: Option<&str>| {
-        let old = old.map(node);
+        let old = old.map_or(Old::Unknown, |old| Old::Known(node(old).into()));
         let info = info("PUT", NAMESPACE);
-        let found = of_object(&info, &node(new), old.as_ref(), &Embedders::default()).unwrap();
+        let found = of_result(&info, &node(new), &old, &Embedders::default()).unwrap();
         let labels = found.pod_security_labels.into_iter();
         labels.map(|it| (it.field, it.value)).collect::<Vec<_>>()
     };
@@ -905,6 +907,14 @@ fn namespaces_cannot_lose_their_labels_unseen() {
     assert_eq!(put(&baseline, Some(&baseline)), []);
     assert_eq!(put(bare, Some(&baseline)), one(key, ""));
     assert_eq!(put(bare, None), one("metadata.labels", ""));
+    // An apply that creates takes nothing away.
+    let applied = of_result(
+        &info("PATCH", NAMESPACE),
+        &node(bare),
+        &Old::Absent,
+        &Embedders::default(),
+    );
+    assert!(applied.unwrap().pod_security_labels.is_empty());
     let created = whole("/api/v1/namespaces", &privileged);
     assert_eq!(pairs(&created.pod_security_labels), [(key, "privileged")]);
     assert!(
@@ -952,6 +962,34 @@ fn namespaces_cannot_lose_their_labels_unseen() {
 }
 
 #[test]
+fn what_the_cluster_adds_to_a_pod_its_changes_do_not_ask_for() {
+    let pod = node(
+        r#"{"spec":{"nodeName":"n","containers":[{}],"volumes":[
+            {"name":"kube-api-access-x7","projected":{"sources":[
+                {"serviceAccountToken":{"path":"token"}},{"configMap":{"name":"kube-root-ca.crt"}},
+                {"configMap":{"name":"kube-root-ca.crt"},"secret":{"name":"s"}}]}},
+            {"name":"c","configMap":{"name":"kube-root-ca.crt"}}]}}"#,
+    );
+    let found = |method: &str, path: &str, old: Old| {
+        let embedders = Embedders::default();
+        let found = of_result(&info(method, path), &pod, &old, &embedders).unwrap();
+        assert_eq!(found.secrets_exposed.len(), 1);
+        let volume = "spec.volumes[0].projected.sources[2].configMap";
+        assert_eq!(fields(&found.config_maps_exposed)[0], volume);
+        assert_eq!(found.config_maps_exposed.len(), 2);
+        (found.node_name.len(), found.projected_tokens.len())
+    };
+    let known = || Old::Known(pod.clone().into());
+    assert_eq!(found("PATCH", POD, known()), (0, 0));
+    assert_eq!(found("PATCH", POD, Old::Unknown), (1, 1));
+    assert_eq!(found("PATCH", POD, Old::Absent), (1, 1));
+    assert_eq!(found("POST", PODS, Old::Unknown), (1, 1));
+    // A custom resource may do with its pods whatever it wants.
+    let things = "/apis/x.io/v1/namespaces/f/pods/p";
+    assert_eq!(found("PATCH", things, known()), (1, 1));
+}
+
+#[test]
 fn secrets_that_become_tokens_are_known() {
     for (kind, token) in [
         ("kubernetes.io/service-account-token", true),
@@ -963,11 +1001,9 @@ fn secrets_that_become_tokens_are_known() {
             &format!(r#"{{"type":"{kind}"}}"#),
         );
         assert_eq!(pairs(&object.secret_types), [("type", kind)]);
-        assert_eq!(
-            Facts::default().with_object(object).mints_token,
-            token,
-            "{kind}"
-        );
+        let mut facts = Facts::default();
+        facts.set_object(&info("POST", "/api/v1/namespaces/f/secrets"), object);
+        assert_eq!(facts.mints_token, token, "{kind}");
     }
 }
 
@@ -1016,8 +1052,8 @@ fn what_is_too_much_is_refused_and_never_cut() {
     let embedders = Embedders::default();
     let things = info("POST", "/apis/x.io/v1/namespaces/f/things");
     for refused in [
-        of_object(&info("POST", PODS), &object, None, &embedders),
-        of_object(&things, &nested, None, &embedders),
+        of_result(&info("POST", PODS), &object, &Old::Absent, &embedders),
+        of_result(&things, &nested, &Old::Absent, &embedders),
         of_body(&info("PATCH", POD), &Media::JsonPatch, &patch, &embedders),
     ] {
         assert!(matches!(refused, Err(Refusal::NotUnderstood { .. })));
