@@ -256,6 +256,7 @@ where
         let stream = Strict::new(stream, (!is_h2).then(|| verdict.clone()));
         let service = service_fn(move |request| {
             let busy = requests.begin();
+            let with_body = request.method() != Method::HEAD;
             let answered = answer(Arrival {
                 request,
                 peer,
@@ -266,7 +267,9 @@ where
             async move {
                 let mut response = answered.await;
                 verdict.close_after(response.headers_mut());
-                Ok::<_, std::convert::Infallible>(response.map(|body| busy.until_the_end_of(body)))
+                Ok::<_, std::convert::Infallible>(
+                    response.map(|body| busy.until_the_end_of(with_body.then_some(body))),
+                )
             }
         });
         let http = protocols.of(is_h2);

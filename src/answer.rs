@@ -12,9 +12,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use crate::forward::{Upstream, broken, next_piece};
 use crate::mask::{Masked, Masker, Plan};
 use crate::record::entry::Ended;
 use crate::record::{Durable, Record};
@@ -67,13 +67,13 @@ enum State {
 /// Reads as much of a response as decides whether it is short, masking as it goes.
 ///
 /// # Errors
-/// [`Refusal::Unmaskable`], or [`Refusal::UpstreamUnreachable`] when it breaks off.
+/// [`Refusal::Unmaskable`], and those of [`next_piece`].
 pub async fn masked(
     plan: &Plan,
-    cluster: &str,
+    upstream: &Upstream,
     response: Response<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let (parts, mut upstream) = response.into_parts();
+    let (parts, mut body) = response.into_parts();
     let text = |name| {
         parts
             .headers
@@ -97,11 +97,12 @@ pub async fn masked(
     }
     let mut first = Masked::default();
     let mut read = 0;
+    let endless = plan.is_watch() && parts.status.is_success();
     loop {
-        if plan.is_watch() || read > WHOLE {
+        if endless || read > WHOLE {
             let content = Content::Flowing {
                 first,
-                upstream,
+                upstream: body,
                 masker,
             };
             return Ok(Answer {
@@ -110,17 +111,17 @@ pub async fn masked(
                 content,
             });
         }
-        let Some(frame) = upstream.frame().await else {
+        let Some(data) = next_piece(upstream, &mut body).await? else {
             break;
         };
-        let frame = frame.map_err(|error| broken(cluster, &error))?;
-        if let Ok(data) = frame.into_data() {
-            read += data.len();
-            first = first.followed_by(masker.feed(data)?);
-        }
+        read += data.len();
+        first = first.followed_by(masker.feed(data)?);
     }
     first = first.followed_by(masker.finish()?);
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(first.remaining()));
+    // Without a body the length is that of an answer which nobody has (RFC 9110 §8.6).
+    if masker.has_body() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(first.remaining()));
+    }
     Ok(Answer {
         status: parts.status,
         headers,
@@ -150,6 +151,13 @@ pub fn masked_whole(
         headers,
         content: Content::Whole(masked, masker),
     })
+}
+
+impl AnswerBody {
+    /// Bytes that the gate wrote itself; never an answer, or part of one.
+    pub fn of_gate(bytes: Bytes) -> Self {
+        Self(State::Whole(Masked::of_gate(bytes)))
+    }
 }
 
 impl Answer {
@@ -222,8 +230,7 @@ pub fn refusal_response(refusal: &Refusal, id: &str) -> Response<AnswerBody> {
     if let Some(inside) = refusal.inside() {
         tracing::warn!(record = %id, reason = refusal.reason(), inside, "refused");
     }
-    let body = Masked::of_gate(refusal.status_document(id).into());
-    let mut response = Response::new(AnswerBody(State::Whole(body)));
+    let mut response = Response::new(AnswerBody::of_gate(refusal.status_document(id).into()));
     *response.status_mut() = refusal.code();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -245,13 +252,6 @@ pub fn refusal_response(refusal: &Refusal, id: &str) -> Response<AnswerBody> {
 fn note(record: &mut Record, masker: &Masker) {
     for count in masker.summary().counts() {
         record.masked(&format!("{} {}", count.rule, count.path), count.values);
-    }
-}
-
-fn broken(cluster: &str, error: &hyper::Error) -> Refusal {
-    Refusal::UpstreamUnreachable {
-        cluster: cluster.to_owned(),
-        inside: format!("the answer broke off: {error}"),
     }
 }
 

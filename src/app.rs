@@ -190,7 +190,7 @@ impl Bound {
         let ledger = gate.recorder.ledger().clone();
         note_start(&gate);
         let beside = [
-            tokio::spawn(beside::sweep(gate.holds.clone(), stop.clone())),
+            tokio::spawn(beside::sweep(gate.clone(), stop.clone())),
             tokio::spawn(beside::keep_warm(
                 gate.clone(),
                 console.clone(),

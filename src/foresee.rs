@@ -11,11 +11,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::decide::{self, Permit, PolicySet};
-use crate::forward::{Upstream, forward};
+use crate::forward::{Upstream, forward, next_piece};
 use crate::identify::Caller;
 use crate::parse::{self, Ask, Embedders, Node, Old};
 use crate::record::asked::Grounds;
@@ -158,7 +157,7 @@ async fn send(upstream: &Upstream, permit: Permit, of: &Record) -> Result<Answer
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    let body = match whole(response, upstream.name()).await {
+    let body = match whole(upstream, response).await {
         Ok(body) => body,
         Err(refusal) => {
             record.failed(refusal.inside().unwrap_or_default());
@@ -175,23 +174,17 @@ async fn send(upstream: &Upstream, permit: Permit, of: &Record) -> Result<Answer
     })
 }
 
-async fn whole(response: Response<Incoming>, cluster: &str) -> Result<Bytes, Refusal> {
+async fn whole(upstream: &Upstream, response: Response<Incoming>) -> Result<Bytes, Refusal> {
     let mut body = response.into_body();
     let mut read = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::UpstreamUnreachable {
-            cluster: cluster.to_owned(),
-            inside: format!("the answer to a rehearsal broke off: {error}"),
-        })?;
-        if let Ok(data) = frame.into_data() {
-            if read.len() + data.len() > MAX_ANSWER {
-                return Err(Refusal::NotForeseen {
-                    what: "the object is too large to be judged",
-                    inside: format!("an answer of more than {MAX_ANSWER} bytes"),
-                });
-            }
-            read.extend_from_slice(&data);
+    while let Some(data) = next_piece(upstream, &mut body).await? {
+        if read.len() + data.len() > MAX_ANSWER {
+            return Err(Refusal::NotForeseen {
+                what: "the object is too large to be judged",
+                inside: format!("an answer of more than {MAX_ANSWER} bytes"),
+            });
         }
+        read.extend_from_slice(&data);
     }
     Ok(read.freeze())
 }

@@ -11,8 +11,9 @@ mod upstream;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::decide::Permit;
@@ -57,7 +58,7 @@ pub async fn forward(
         permit.ask(),
         audit_id,
     )?;
-    let response = tokio::time::timeout(upstream.deadlines().response, upstream.send(request))
+    let response = timeout(upstream.deadlines().response, upstream.send(request))
         .await
         .map_err(|_| Refusal::UpstreamTimeout {
             cluster: upstream.name().to_owned(),
@@ -67,6 +68,44 @@ pub async fn forward(
             inside,
         })?;
     checked(upstream.name(), response)
+}
+
+/// The next bytes of an answer that is read before anything of it is released; `None` at its
+/// end. The cluster may take as long for each piece as for the head: nobody can hang up on a
+/// change that is seen through to its end.
+///
+/// # Errors
+/// [`Refusal::UpstreamUnreachable`] when the answer breaks off, [`Refusal::UpstreamTimeout`]
+/// when it stops.
+pub async fn next_piece(
+    upstream: &Upstream,
+    answer: &mut Incoming,
+) -> Result<Option<Bytes>, Refusal> {
+    loop {
+        let frame = timeout(upstream.deadlines().response, answer.frame())
+            .await
+            .map_err(|_| Refusal::UpstreamTimeout {
+                cluster: upstream.name().to_owned(),
+            })?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(broken(upstream.name(), &error)),
+            // Trailers carry nothing for us.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// An answer of this cluster that broke off.
+pub fn broken(cluster: &str, error: &hyper::Error) -> Refusal {
+    Refusal::UpstreamUnreachable {
+        cluster: cluster.to_owned(),
+        inside: format!("the answer broke off: {error}"),
+    }
 }
 
 fn checked(cluster: &str, response: Response<Incoming>) -> Result<Response<Incoming>, Refusal> {

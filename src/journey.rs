@@ -5,6 +5,8 @@
 //! `admit`, which ends in a permit or a refusal, and `execute`, which spends the permit.
 
 mod grounds;
+mod open;
+mod overdue;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,8 +62,13 @@ pub struct Gate {
     pub retry_after: u32,
 }
 
-/// Walks one request through the rooms; whatever happens, there is an answer and a record.
+/// Walks one request through the rooms; whatever happens, there is an answer and, for all
+/// but health and metadata, a record.
 pub async fn journey(gate: Arc<Gate>, arrival: Arrival) -> Response<AnswerBody> {
+    if let Some(response) = open::answer(&gate, &arrival) {
+        return response;
+    }
+    let address = open::Address::of(&arrival);
     let agent = arrival
         .headers()
         .get(USER_AGENT)
@@ -70,11 +77,14 @@ pub async fn journey(gate: Arc<Gate>, arrival: Arrival) -> Response<AnswerBody> 
     let mut record = gate
         .recorder
         .open(arrival.peer(), method, path, agent.unwrap_or_default());
-    let response = match admit(&gate, arrival, &mut record).await {
+    let mut response = match admit(&gate, arrival, &mut record).await {
         Err(stop) => stopped(record, stop),
         Ok(admitted) if admitted.permit.ask().is_read() => execute(&gate, admitted, record).await,
         Ok(admitted) => execute_to_the_end(gate.clone(), admitted, record).await,
     };
+    if response.status() == StatusCode::UNAUTHORIZED {
+        address.challenge(response.headers_mut());
+    }
     gate.metrics.answered(response.status().as_u16());
     response
 }
@@ -212,6 +222,7 @@ async fn foreseen(
 async fn settle(gate: &Gate, hold: Hold, body: &[u8], record: &mut Record) -> Result<Permit, Stop> {
     let request = hold_request(gate, &hold, body);
     let digest = request.digest();
+    gate.expire_holds(Timestamp::now()).await?;
     let state = gate.holds.present(request, Timestamp::now()).await?;
     record.judged(held(&hold), Some(state.id().to_owned()));
     let waited = matches!(state, HoldState::Pending { .. });
@@ -364,7 +375,7 @@ async fn spend(
     let written = record.intent(permit, grounds, masked_body).await?;
 
     let response = forward(upstream, written, record.id()).await?;
-    let answer = answer::masked(&plan, upstream.name(), response).await?;
+    let answer = answer::masked(&plan, upstream, response).await?;
     let durable = record.durable().await?;
     Ok((answer, durable))
 }

@@ -166,6 +166,11 @@ impl Masker {
         self.content_type.as_deref()
     }
 
+    /// Whether there is a body at all: not in answers to `HEAD`, and not with 204 and 304.
+    pub fn has_body(&self) -> bool {
+        !matches!(self.mode, Mode::Empty)
+    }
+
     /// Takes the next bytes of the answer and returns those that may go out: the very same
     /// where nothing in them is masked, none where all must wait.
     ///

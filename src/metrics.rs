@@ -16,6 +16,7 @@ pub struct Metrics {
     answers: Family<Answered, Counter>,
     ledger_healthy: Gauge,
     ledger_entries: Gauge,
+    ledger_syncs: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,7 +27,7 @@ struct Answered {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("gateward");
-        let (answers, ledger_healthy, ledger_entries) = Default::default();
+        let (answers, ledger_healthy, ledger_entries, ledger_syncs) = Default::default();
         registry.register(
             "answers",
             "Answers at the agents' door by status code",
@@ -42,11 +43,17 @@ impl Default for Metrics {
             "Entries in the ledger",
             Gauge::clone(&ledger_entries),
         );
+        registry.register(
+            "ledger_syncs",
+            "How often the ledger was made durable since the gate started; one sync serves all who wait",
+            Gauge::clone(&ledger_syncs),
+        );
         Self {
             registry,
             answers,
             ledger_healthy,
             ledger_entries,
+            ledger_syncs,
         }
     }
 }
@@ -58,10 +65,11 @@ impl Metrics {
     }
 
     /// Everything, as OpenMetrics text.
-    pub fn text(&self, ledger_healthy: bool, ledger_entries: u64) -> String {
+    pub fn text(&self, ledger_healthy: bool, ledger_entries: u64, ledger_syncs: u64) -> String {
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.ledger_healthy.set(i64::from(ledger_healthy));
-        self.ledger_entries
-            .set(i64::try_from(ledger_entries).unwrap_or(i64::MAX));
+        self.ledger_entries.set(gauge(ledger_entries));
+        self.ledger_syncs.set(gauge(ledger_syncs));
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             let _ = write!(text, "# {error}");
@@ -79,11 +87,12 @@ mod tests {
         let metrics = Metrics::default();
         metrics.answered(403);
         metrics.answered(403);
-        let text = metrics.text(true, 7);
+        let text = metrics.text(true, 7, 3);
         assert!(
             text.contains("gateward_answers_total{code=\"403\"} 2"),
             "{text}"
         );
         assert!(text.contains("gateward_ledger_entries 7"), "{text}");
+        assert!(text.contains("gateward_ledger_syncs 3"), "{text}");
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Busy(Activity);
 
 /// The body of an answer; the request ends with it.
 pub(super) struct Flowing<B> {
-    body: B,
+    body: Option<B>,
     _busy: Busy,
 }
 
@@ -53,8 +53,9 @@ impl Activity {
 }
 
 impl Busy {
-    /// Lets the request last as long as the body of its answer.
-    pub(super) fn until_the_end_of<B>(self, body: B) -> Flowing<B> {
+    /// Lets the request last as long as the body of its answer. There is none in an answer
+    /// to HEAD, which HTTP/2 would take for a broken one (RFC 9113 §8.1.1).
+    pub(super) fn until_the_end_of<B>(self, body: Option<B>) -> Flowing<B> {
         Flowing { body, _busy: self }
     }
 }
@@ -73,15 +74,20 @@ impl<B: Body + Unpin> Body for Flowing<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), B::size_hint)
     }
 }
 
@@ -103,7 +109,7 @@ mod tests {
         };
         let busy = activity.begin();
         assert!(!quiet(20).await, "a watch that is quiet");
-        let answer = busy.until_the_end_of(http_body_util::Empty::<bytes::Bytes>::new());
+        let answer = busy.until_the_end_of(Some(http_body_util::Empty::<bytes::Bytes>::new()));
         assert!(!quiet(20).await, "an answer that flows");
         drop(answer);
         assert!(quiet(200).await);

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::accept::told;
-use crate::approve::Holds;
 use crate::console::Console;
 use crate::journey::Gate;
 
@@ -16,20 +15,20 @@ const KEEP_HOLDS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Lists show overdue holds as expired; ended ones are forgotten once the ledger alone
 /// needs to know them.
-pub(super) async fn sweep(holds: Holds, mut stop: watch::Receiver<bool>) {
+pub(super) async fn sweep(gate: Arc<Gate>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(10)) => {}
             () = told(&mut stop) => return,
         }
         let now = Timestamp::now();
-        if let Err(error) = holds.expire(now).await {
-            tracing::warn!(%error, "old holds were not swept");
+        if let Err(refusal) = gate.expire_holds(now).await {
+            tracing::warn!(inside = refusal.inside(), "old holds were not swept");
         }
         let Ok(before) = now.checked_sub(KEEP_HOLDS) else {
             continue;
         };
-        if let Err(error) = holds.prune(before).await {
+        if let Err(error) = gate.holds.prune(before).await {
             tracing::warn!(%error, "ended holds were not pruned");
         }
     }

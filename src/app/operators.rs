@@ -118,6 +118,7 @@ async fn metrics(State((gate, _)): Shared) -> impl IntoResponse {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [("content-type", content_type)],
-        gate.metrics.text(ledger.health().is_ok(), ledger.size()),
+        gate.metrics
+            .text(ledger.health().is_ok(), ledger.size(), ledger.syncs()),
     )
 }

@@ -156,7 +156,7 @@ impl Verify {
                 }
                 if let Some(place) = report.leaves_differ_at {
                     line(format!(
-                        "the file of leaf hashes differs from record {place} on; the gate writes it anew when                          it starts"
+                        "the file of leaf hashes differs from record {place} on; the gate writes it anew when it starts"
                     ));
                 }
             }

@@ -37,7 +37,7 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("mask", &["parse", "refusal"]),
     // The last step: it writes what is masked, and seals the record with the last byte.
-    ("answer", &["mask", "record", "refusal"]),
+    ("answer", &["forward", "mask", "record", "refusal"]),
     (
         "journey",
         &[
