@@ -9,7 +9,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    dead_code,
     missing_docs,
     reason = "a test stops loudly"
 )]

@@ -35,7 +35,8 @@ impl Trap {
     pub async fn believes_nobody(&self, what: &str, lines: &str) {
         let answer = self.ask(lines).await;
         let entry = self.refused(what, &answer, 401).await;
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{what}");
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer resource_metadata="), "{what}");
         assert_eq!(answer.document()["reason"], "Unauthorized", "{what}");
         assert_eq!(entry["refused"]["who"].get("agent"), None, "{what}");
     }
