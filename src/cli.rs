@@ -7,7 +7,13 @@ mod approvals;
 mod audit;
 mod client;
 mod credential;
+mod diff;
+mod explain;
+mod junit;
 mod kubeconfig;
+mod past;
+mod policy;
+mod rules;
 mod serve;
 mod sessions;
 mod usage;
@@ -44,6 +50,11 @@ enum Command {
     Serve(serve::Serve),
     /// Reads the configuration and policies, binds nothing, prints every problem found.
     Check(serve::Check),
+    /// Says why a request is allowed, held or denied, and what would change that.
+    Explain(Box<explain::Explain>),
+    /// Tests policies, and compares them on what was recorded.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Prints a short-lived token for kubectl (a client-go exec credential plugin).
     Credential(credential::Credential),
     /// Prints a kubeconfig that reaches a cluster through the gate.
@@ -89,6 +100,8 @@ impl Command {
         match self {
             Self::Serve(serve) => serve.run().await,
             Self::Check(check) => check.run(),
+            Self::Explain(explain) => explain.run().await,
+            Self::Policy(policy) => policy.run().await,
             Self::Credential(credential) => credential.run().await,
             Self::Kubeconfig(kubeconfig) => kubeconfig.run(),
             Self::Approvals(approvals) => approvals.run().await,
@@ -102,6 +115,9 @@ impl Command {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
+    if error.is::<crate::output::Unusable>() {
+        return ExitCode::from(2);
+    }
     if !error.is::<crate::output::AlreadySaid>() {
         let style = anstyle::AnsiColor::Red
             .on_default()

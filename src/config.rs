@@ -4,12 +4,14 @@
 //! field and what to do. Reads files only: binds no address, asks no network, looks at no
 //! environment variable.
 
+pub mod cases;
 mod diagnostic;
 mod document;
 mod identity;
 mod node;
 mod policies;
 mod resolve;
+mod rules;
 mod schema;
 mod shape;
 
@@ -25,7 +27,8 @@ pub use document::{
     AgentsDoor, Doors, GatewardConfiguration, HoldSettings, HumansDoor, Kubeconfig, Limits,
     OperatorsDoor, PolicySources, ReadDurability, RecordSettings, Tls,
 };
-pub use policies::{DEFAULT_PACK, load_policies};
+pub use policies::{DEFAULT_PACK, Suspicion, load_policies};
+pub use rules::{Rules, load_rules};
 pub use schema::schemas;
 
 /// Everything that `gateward serve` needs to know. Paths no longer depend on where the
@@ -123,6 +126,21 @@ pub fn load(path: &Path) -> Result<Config, Vec<Diagnostic>> {
 /// The same without the result: what is wrong, nothing if all is well.
 pub fn check(path: &Path) -> Vec<Diagnostic> {
     load(path).err().unwrap_or_default()
+}
+
+/// The documents of a YAML or JSON text; `name` is its name in the diagnostic.
+///
+/// # Errors
+/// Where it is not YAML.
+pub fn documents(name: &Path, text: &str) -> Result<Vec<serde_json::Value>, Diagnostic> {
+    let sources = node::parse(name, text)?;
+    Ok(sources.iter().map(|source| source.root.value()).collect())
+}
+
+/// What is suspicious about the policies of a configuration that is valid.
+pub fn lint(config: &Config) -> Vec<Suspicion> {
+    let clusters: Vec<&str> = config.clusters.iter().map(|it| &*it.name).collect();
+    policies::lint_policies(&config.policy_sources, Some(&clusters))
 }
 
 /// `None` only if something was noted.

@@ -6,6 +6,7 @@
 //! quorum are `approve`'s business.
 
 mod api;
+mod past;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/v1/holds/{id}", get(api::hold))
         .route("/api/v1/holds/{id}/votes", post(api::vote))
         .route("/api/v1/records", get(api::records))
+        .route("/api/v1/entries", get(past::entries))
+        .route("/api/v1/bodies/{digest}", get(past::body))
         .route("/api/v1/sessions", get(api::sessions))
         .route("/api/v1/sessions/{id}", get(api::session))
         .route("/api/v1/review/usage", get(api::usage))

@@ -5,13 +5,17 @@
 //! no network; it never looks at anything but its arguments.
 
 mod conditions;
+mod explain;
 mod fact;
 mod glob;
 mod judgement;
+mod lint;
+mod party;
 pub mod period;
 pub mod policy;
 mod rule;
 mod set;
+mod unread;
 
 use std::sync::Arc;
 
@@ -24,10 +28,14 @@ use conditions::Trial;
 use policy::Effect;
 use rule::{Rule, Verbs, View};
 
+pub use explain::{Explanation, Miss, Part, Without, explain};
 pub use judgement::{Judgement, Verdict, judge};
+pub use lint::{Lint, Warning, lint};
+pub use party::Party;
 pub use period::Period;
 pub use policy::Policy;
 pub use set::{PolicyError, PolicySet};
+pub use unread::{Asked, is_asked, judge_unread};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -42,7 +50,7 @@ pub enum Decision {
 
 /// Decides on a request. `now`: for conditions that speak of the time.
 pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet, now: Timestamp) -> Decision {
-    let judged = judged(&View::of(&caller, &ask, now), policy);
+    let judged = judged(&View::of(&*caller, &ask, now), policy);
     match judged {
         Judged::By(rule) => match (rule.effect, &rule.hold) {
             (Effect::Allow, _) => Decision::Permit(Permit {
@@ -91,14 +99,12 @@ pub struct Rehearsal {
 /// the write; the cluster is not asked then.
 pub fn rehearse(caller: &Arc<Caller>, ask: &Ask, policy: &PolicySet) -> Result<Rehearsal, Refusal> {
     let (look, run) = (ask.look(), ask.rehearsal());
-    if look.is_some() || run.is_some() || ask.can_be_foreseen().is_err() {
-        // No condition is asked yet, so no clock either.
-        let view = View::of(caller, ask, Timestamp::UNIX_EPOCH).left_open();
-        match judged(&view, policy) {
-            Judged::By(rule) if rule.effect == Effect::Deny => return Err(denied(rule)),
-            Judged::By(_) | Judged::Failed { .. } => {}
-            Judged::ByDefault { missing } => return Err(not_allowed(missing, caller, ask.info())),
+    match settled(&**caller, ask, policy) {
+        Some(Judged::By(rule)) => return Err(denied(rule)),
+        Some(Judged::ByDefault { missing }) => {
+            return Err(not_allowed(missing, caller, ask.info()));
         }
+        Some(Judged::Failed { .. }) | None => {}
     }
     let permit = |ask: Ask| Permit {
         caller: caller.clone(),
@@ -114,6 +120,27 @@ pub fn rehearse(caller: &Arc<Caller>, ask: &Ask, policy: &PolicySet) -> Result<R
         look: look.map(permit),
         run: run.map(permit),
     })
+}
+
+/// The answer whatever would come of a write, before the cluster is asked: a deny, or that no
+/// rule allows it. None if the rules have to see what comes of it, and for what the cluster is
+/// not asked about.
+fn settled<'a, 'p>(
+    caller: impl Into<Party<'a>>,
+    ask: &'a Ask,
+    policy: &'p PolicySet,
+) -> Option<Judged<'p>> {
+    let asked = ask.look().is_some() || ask.rehearsal().is_some();
+    if !asked && ask.can_be_foreseen().is_ok() {
+        return None;
+    }
+    // No condition is asked yet, so no clock either.
+    let view = View::of(caller, ask, Timestamp::UNIX_EPOCH).left_open();
+    match judged(&view, policy) {
+        Judged::By(rule) if rule.effect != Effect::Deny => None,
+        Judged::Failed { .. } => None,
+        answer => Some(answer),
+    }
 }
 
 fn denied(rule: &Rule) -> Refusal {

@@ -30,3 +30,4 @@ pub mod metrics;
 pub(crate) mod output;
 pub mod review;
 pub mod store;
+pub mod suppose;

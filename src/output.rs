@@ -28,6 +28,11 @@ pub enum Output {
 #[error("failed")]
 pub struct AlreadySaid;
 
+/// What was given cannot be used, and the output said so already.
+#[derive(Debug, thiserror::Error)]
+#[error("what was given cannot be used")]
+pub struct Unusable;
+
 /// Writes a line to standard output; a closed pipe is no error.
 pub fn line(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stdout(), "{text}");

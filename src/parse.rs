@@ -7,6 +7,7 @@
 
 mod accept;
 mod body;
+pub mod builtin;
 pub mod facts;
 mod foresee;
 mod header;

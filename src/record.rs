@@ -16,6 +16,7 @@ mod fault;
 mod frame;
 mod ledger;
 pub mod merkle;
+pub mod past;
 mod recover;
 mod request;
 mod session;

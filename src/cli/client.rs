@@ -21,6 +21,31 @@ pub struct Humans {
     token_file: PathBuf,
 }
 
+/// Where the gate is, and who asks, for commands that can do without.
+#[derive(Debug, Args)]
+pub struct HumansIfGiven {
+    /// The humans' door, for example `https://gate.example.com:8444`
+    #[arg(long, env = "GATEWARD_URL", value_name = "URL")]
+    url: Option<reqwest::Url>,
+    /// The certificate authority of the humans' door (PEM); the system's own if left out
+    #[arg(long, env = "GATEWARD_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A file that holds your OIDC token (for the humans' door's audience)
+    #[arg(long, env = "GATEWARD_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl HumansIfGiven {
+    /// The door, if all that it takes was given.
+    pub fn door(&self) -> Option<Humans> {
+        Some(Humans {
+            url: self.url.clone()?,
+            ca: self.ca.clone(),
+            token_file: self.token_file.clone()?,
+        })
+    }
+}
+
 impl Humans {
     /// Asks for a document.
     ///

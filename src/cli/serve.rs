@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::app::{self, Readiness};
 use crate::config::{self, Diagnostic};
-use crate::output::{AlreadySaid, Output, line, print};
+use crate::output::{AlreadySaid, Output, line, plain, print};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub struct Check {
     /// The configuration: a YAML file of kind GatewardConfiguration
     #[arg(long, value_name = "FILE", env = "GATEWARD_CONFIG")]
     config: PathBuf,
+    /// Fail on warnings, too
+    #[arg(long)]
+    strict: bool,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -37,7 +40,7 @@ pub struct Check {
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// Only this one: GatewardConfiguration or Policy
+    /// Only this one: GatewardConfiguration, Policy or PolicyTest
     kind: Option<String>,
 }
 
@@ -88,20 +91,33 @@ async fn report(readiness: impl Future<Output = Readiness>) {
 }
 
 impl Check {
-    /// Prints every problem.
+    /// Prints every problem, and of a valid configuration what is suspicious about its rules.
     ///
     /// # Errors
-    /// When there is one.
+    /// When there is a problem, or a warning and `--strict`.
     pub fn run(self) -> anyhow::Result<()> {
-        let problems = config::check(&self.config);
-        let document = json!({"valid": problems.is_empty(), "problems": problems});
+        let (problems, warnings) = match config::load(&self.config) {
+            Ok(config) => (Vec::new(), config::lint(&config)),
+            Err(problems) => (problems, Vec::new()),
+        };
+        let valid = problems.is_empty();
+        let document = json!({"valid": valid, "problems": problems, "warnings": warnings});
         print(self.output, &document, |_| {
-            if problems.is_empty() {
+            if valid && warnings.is_empty() {
                 line(format!("{}: no problem found", self.config.display()));
             }
-            problems.iter().for_each(line);
+            let said = problems.iter().map(ToString::to_string);
+            let suspected = warnings.iter().map(|it| format!("warning: {}", it.at));
+            said.chain(suspected).for_each(|text| line(plain(&text)));
+            if valid && !warnings.is_empty() {
+                line(format!(
+                    "{}: valid, with {} warning(s)",
+                    self.config.display(),
+                    warnings.len()
+                ));
+            }
         })?;
-        if problems.is_empty() {
+        if valid && (warnings.is_empty() || !self.strict) {
             Ok(())
         } else {
             Err(AlreadySaid.into())

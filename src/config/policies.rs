@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::diagnostic::Diagnostic;
 use super::document::PolicySources;
 use super::node::{self, Source};
 use super::resolve::beside;
 use super::shape;
 use crate::decide::policy::Policy;
-use crate::decide::{PolicyError, PolicySet};
+use crate::decide::{self, Lint, PolicyError, PolicySet};
 
 /// The guardrails that come with Gateward, a `Policy` document in YAML.
 pub const DEFAULT_PACK: &str = include_str!("../../policies/default.yaml");
@@ -22,6 +24,50 @@ const DEFAULT_PACK_NAME: &str = "<default pack>";
 /// Everything that is wrong with any of the files.
 pub fn load_policies(sources: &PolicySources) -> Result<PolicySet, Vec<Diagnostic>> {
     let mut problems = Vec::new();
+    let (places, policies) = read(sources, &mut problems);
+    match PolicySet::compile(policies) {
+        Ok(set) if problems.is_empty() => Ok(set),
+        Ok(_) => Err(problems),
+        Err(errors) => {
+            problems.extend(errors.into_iter().filter_map(|error| place(&places, error)));
+            Err(problems)
+        }
+    }
+}
+
+/// What is suspicious about a policy that is valid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Suspicion {
+    /// Which kind.
+    pub lint: Lint,
+    /// Where, what, and what to do.
+    #[serde(flatten)]
+    pub at: Diagnostic,
+}
+
+/// What is suspicious about policies that can be loaded, in the order of files and lines.
+/// `clusters`: the names of all clusters, if they are known.
+pub fn lint_policies(sources: &PolicySources, clusters: Option<&[&str]>) -> Vec<Suspicion> {
+    let (places, policies) = read(sources, &mut Vec::new());
+    let mut found: Vec<Suspicion> = decide::lint(&policies, clusters)
+        .into_iter()
+        .filter_map(|warning| {
+            let place = places.get(warning.document)?;
+            Some(Suspicion {
+                lint: warning.lint,
+                at: place.problem(&warning.field, warning.message, warning.suggestion),
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| {
+        let key = |it: &Suspicion| (it.at.file.clone(), it.at.line, it.at.column);
+        key(a).cmp(&key(b))
+    });
+    found
+}
+
+/// All documents that are policies by their shape, each with its place.
+fn read(sources: &PolicySources, problems: &mut Vec<Diagnostic>) -> (Vec<Source>, Vec<Policy>) {
     let mut documents = Vec::new();
     if sources.default_pack {
         match node::parse(Path::new(DEFAULT_PACK_NAME), DEFAULT_PACK) {
@@ -47,21 +93,13 @@ pub fn load_policies(sources: &PolicySources) -> Result<PolicySet, Vec<Diagnosti
             Err(problem) => problems.push(problem),
         }
     }
-    let (places, policies): (Vec<Source>, Vec<Policy>) = documents
+    documents
         .into_iter()
         .filter_map(|source| {
-            let policy = shape::typed::<Policy>(&source, &mut problems)?;
+            let policy = shape::typed::<Policy>(&source, problems)?;
             Some((source, policy))
         })
-        .unzip();
-    match PolicySet::compile(policies) {
-        Ok(set) if problems.is_empty() => Ok(set),
-        Ok(_) => Err(problems),
-        Err(errors) => {
-            problems.extend(errors.into_iter().filter_map(|error| place(&places, error)));
-            Err(problems)
-        }
-    }
+        .unzip()
 }
 
 /// Checks the policies of a configuration that itself cannot be read as a whole.

@@ -32,7 +32,7 @@ pub(super) fn resolve(
     let doors = resolve.doors(spec.doors);
     resolve.holds(&spec.holds);
     let data_directory = resolve.data_directory(&spec.data_directory);
-    let embedders = resolve.embedders(&spec.embedded_pods);
+    let embedders = embedders(&spec.embedded_pods, source, resolve.problems);
     let policy_sources = resolve.policy_sources(spec.policies);
     let policy = load_policies(&policy_sources)
         .map_err(|found| resolve.policies(&policy_sources, found))
@@ -54,6 +54,23 @@ pub(super) fn resolve(
     })
 }
 
+/// Where custom resources hold pods.
+pub(super) fn embedders(
+    specs: &[EmbeddedPod],
+    source: &Source,
+    problems: &mut Vec<Diagnostic>,
+) -> Embedders {
+    let mut embedders = Embedders::default();
+    for (index, spec) in specs.iter().enumerate() {
+        if let Err(message) = embedders.add(&spec.api_group, &spec.resource, &spec.path) {
+            let field = format!("spec.embeddedPods[{index}].path");
+            let suggestion = Some("write keys with dots between them".to_owned());
+            problems.push(source.problem(&field, message, suggestion));
+        }
+    }
+    embedders
+}
+
 /// A path as written in `file`, which starts at that file's directory.
 pub(super) fn beside(file: &Path, path: &Path) -> PathBuf {
     let joined = file.parent().unwrap_or(Path::new("")).join(path);
@@ -70,17 +87,6 @@ impl Resolve<'_> {
         let suggestion = (!suggestion.is_empty()).then(|| suggestion.to_owned());
         self.problems
             .push(self.source.problem(field, message, suggestion));
-    }
-
-    fn embedders(&mut self, specs: &[EmbeddedPod]) -> Embedders {
-        let mut embedders = Embedders::default();
-        for (index, spec) in specs.iter().enumerate() {
-            if let Err(message) = embedders.add(&spec.api_group, &spec.resource, &spec.path) {
-                let field = format!("spec.embeddedPods[{index}].path");
-                self.problem(&field, message, "write keys with dots between them");
-            }
-        }
-        embedders
     }
 
     fn clusters(&mut self, specs: Vec<ClusterSpec>) -> Vec<Cluster> {

@@ -3,11 +3,12 @@
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
+use super::cases::PolicyTest;
 use super::document::GatewardConfiguration;
 use crate::decide::policy::Policy;
 
 /// (file name, JSON text) of every published schema.
-pub fn schemas() -> [(&'static str, String); 2] {
+pub fn schemas() -> [(&'static str, String); 3] {
     [
         (
             "gatewardconfiguration.json",
@@ -17,6 +18,10 @@ pub fn schemas() -> [(&'static str, String); 2] {
             ),
         ),
         ("policy.json", text("policy.json", schema_of::<Policy>())),
+        (
+            "policytest.json",
+            text("policytest.json", schema_of::<PolicyTest>()),
+        ),
     ]
 }
 

@@ -111,6 +111,7 @@ pub(super) async fn vote(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Records {
+    id: Option<String>,
     agent: Option<String>,
     principal: Option<String>,
     cluster: Option<String>,
@@ -136,6 +137,7 @@ pub(super) async fn records(
     let found = console
         .store
         .search(RecordQuery {
+            id: query.id,
             agent: query.agent,
             principal: query.principal,
             cluster: query.cluster,
@@ -236,7 +238,8 @@ pub(super) async fn usage(
 
 pub(super) async fn nothing() -> No {
     No(Refusal::NotFound {
-        sentence: "this door serves /api/v1/holds, /records, /sessions and /review/usage"
+        sentence: "this door serves /api/v1/holds, /records, /entries, /bodies, /sessions and \
+                   /review/usage"
             .to_owned(),
     })
 }
@@ -249,7 +252,7 @@ fn state(word: &str) -> Result<HoldStatus, No> {
     })
 }
 
-fn unreadable(rejection: impl std::fmt::Display) -> No {
+pub(super) fn unreadable(rejection: impl std::fmt::Display) -> No {
     No(Refusal::Malformed {
         what: rejection.to_string(),
     })

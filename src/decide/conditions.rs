@@ -14,7 +14,6 @@ use super::rule::{Known, View};
 use crate::cel::{
     Entries, Environment, Expression, Has, Items, Kind, Meter, Moment, Record, Trouble, Value,
 };
-use crate::identify::Caller;
 use crate::parse::{Facts, Node};
 
 /// The most conditions of one rule, as in a ValidatingAdmissionPolicy.
@@ -64,6 +63,22 @@ pub(super) struct Condition {
 }
 
 impl Condition {
+    /// Its name, and what it says.
+    pub(super) fn words(&self) -> (&str, &str) {
+        (&self.name, self.expression.text())
+    }
+
+    /// Whether it asks for any of these variables.
+    pub(super) fn uses(&self, variables: &[&str]) -> bool {
+        variables.iter().any(|name| self.expression.uses(name))
+    }
+
+    /// Whether it asks for any of these attributes of the caller.
+    pub(super) fn looks_at_caller(&self, attributes: &[&str]) -> bool {
+        let looks = |name: &&str| self.expression.looks_at("caller", name);
+        attributes.iter().any(looks)
+    }
+
     /// Reads a condition, or says what is wrong with its expression and what to do.
     pub(super) fn compile(spec: &MatchCondition) -> Result<Self, (String, Option<String>)> {
         let expression = Expression::compile_as(&spec.expression, &ENVIRONMENT, &[Kind::Bool])
@@ -138,7 +153,7 @@ impl Record for Variables<'_> {
     fn field<'a>(&'a self, name: &str) -> Option<Value<'a>> {
         let view = self.view;
         Some(match name {
-            "caller" => Value::Record(view.caller),
+            "caller" => Value::Record(&view.caller),
             "ask" => Value::Record(view),
             "object" => view.object.value()?,
             "oldObject" => view.old.value()?,
@@ -161,21 +176,6 @@ impl Known<'_> {
             Self::Nothing => Some(Value::Null),
             Self::Unknown => None,
         }
-    }
-}
-
-/// `caller`. What it has none of is empty.
-impl Record for Caller {
-    fn field<'a>(&'a self, name: &str) -> Option<Value<'a>> {
-        Some(match name {
-            "agent" => Value::text(self.agent()),
-            "principal" => Value::text(self.principal().unwrap_or_default()),
-            "groups" => Value::texts(self.groups()),
-            "uid" => Value::text(self.uid().unwrap_or_default()),
-            "extra" => Value::entries(self.extra()),
-            "issuer" => Value::text(self.issuer()),
-            _ => return None,
-        })
     }
 }
 

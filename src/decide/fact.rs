@@ -68,8 +68,14 @@ impl Fact {
         self.about().is_some()
     }
 
+    /// As it is written in a rule.
+    pub(super) fn name(self) -> String {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        json.as_str().unwrap_or_default().to_owned()
+    }
+
     /// Whose objects show it; none if the path alone does.
-    fn about(self) -> Option<About> {
+    pub(super) fn about(self) -> Option<About> {
         match self {
             Fact::Secrets | Fact::ExecLike | Fact::DeletesCollection | Fact::DeletesNamespace => {
                 None

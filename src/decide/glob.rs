@@ -1,6 +1,8 @@
 //! Patterns with `*`, as rules use them for names. Part of room ④; pure, and never
 //! backtracks: the cost of a match grows with the length of the text alone.
 
+use std::fmt;
+
 /// One pattern: literal text in which each `*` stands for any run of characters, also none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Glob {
@@ -42,6 +44,33 @@ impl Glob {
         })
     }
 
+    /// Whether it surely matches whatever the other one matches. It may say no where it does.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Anything, _) => true,
+            (_, Self::Anything) => false,
+            (_, Self::Exact(text)) => self.matches(text),
+            (
+                Self::Parts {
+                    first,
+                    between,
+                    last,
+                },
+                Self::Parts {
+                    first: other_first,
+                    last: other_last,
+                    ..
+                },
+            ) => {
+                let wider = between.is_empty()
+                    && other_first.starts_with(&**first)
+                    && other_last.ends_with(&**last);
+                wider || self == other
+            }
+            (Self::Exact(_), Self::Parts { .. }) => false,
+        }
+    }
+
     /// Whether the whole text matches.
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
@@ -65,6 +94,27 @@ impl Glob {
                     }
                     None => false,
                 })
+            }
+        }
+    }
+}
+
+/// As its author wrote it.
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anything => f.write_str("*"),
+            Self::Exact(exact) => f.write_str(exact),
+            Self::Parts {
+                first,
+                between,
+                last,
+            } => {
+                write!(f, "{first}*")?;
+                for part in between {
+                    write!(f, "{part}*")?;
+                }
+                f.write_str(last)
             }
         }
     }
@@ -109,6 +159,33 @@ mod tests {
         for (pattern, text, expected) in table {
             let glob = Glob::compile(pattern).unwrap();
             assert_eq!(glob.matches(text), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_surely_matches_and_is_written_as_it_was() {
+        let patterns = [
+            "*", "", "a", "a*", "*a", "a*b", "ab*", "*b*", "a*b*c", "*-prod",
+        ];
+        let texts = ["", "a", "ab", "aab", "b", "axb", "axbyc", "eu-prod", "ba"];
+        for one in patterns.map(|pattern| Glob::compile(pattern).unwrap()) {
+            assert!(one.covers(&one), "{one}");
+            for other in patterns.map(|pattern| Glob::compile(pattern).unwrap()) {
+                let wider = texts
+                    .iter()
+                    .all(|text| !other.matches(text) || one.matches(text));
+                assert!(wider || !one.covers(&other), "{one} covers {other}");
+            }
+        }
+        let covers = |one: &str, other: &str| {
+            Glob::compile(one)
+                .unwrap()
+                .covers(&Glob::compile(other).unwrap())
+        };
+        assert!(covers("a*", "ab*") && covers("*", "") && covers("a*b", "a*b"));
+        assert!(!covers("ab*", "a*") && !covers("a", "*"));
+        for pattern in patterns {
+            assert_eq!(Glob::compile(pattern).unwrap().to_string(), pattern);
         }
     }
 

@@ -4,18 +4,21 @@ use jiff::Timestamp;
 
 use super::policy::Effect;
 use super::rule::View;
-use super::{HoldTerms, Judged, PolicySet, judged};
-use crate::identify::Caller;
+use super::{HoldTerms, Judged, Party, PolicySet, judged, settled};
 use crate::parse::Ask;
 
-/// The same decision without its consequences, for explanations and tests.
-pub fn judge<'p>(
-    caller: &Caller,
-    ask: &Ask,
+/// The same decision without its consequences, for explanations and tests: first as the gate
+/// decides before it asks the cluster what would come of a write, then on what is known.
+pub fn judge<'a, 'p>(
+    caller: impl Into<Party<'a>>,
+    ask: &'a Ask,
     policy: &'p PolicySet,
     now: Timestamp,
 ) -> Judgement<'p> {
-    judged(&View::of(caller, ask, now), policy).into()
+    let caller = caller.into();
+    settled(caller, ask, policy)
+        .unwrap_or_else(|| judged(&View::of(caller, ask, now), policy))
+        .into()
 }
 
 /// What the rules say about a request.

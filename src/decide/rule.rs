@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::HoldTerms;
 use super::conditions::Conditions;
 use super::glob::Glob;
+use super::party::Party;
 use super::policy::{Effect, Fact, Verb};
-use crate::identify::Caller;
 use crate::parse::{Ask, Facts, Node, Old, RequestInfo};
 
 /// Patterns of which any may match; `None` means that nothing was said.
@@ -58,7 +58,7 @@ pub(super) enum Target {
 /// A request as rules see it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
-    pub caller: &'a Caller,
+    pub caller: Party<'a>,
     pub cluster: &'a str,
     pub info: &'a RequestInfo,
     pub facts: &'a Facts,
@@ -105,7 +105,7 @@ impl<'a> Known<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn of(caller: &'a Caller, ask: &'a Ask, now: Timestamp) -> Self {
+    pub(super) fn of(caller: impl Into<Party<'a>>, ask: &'a Ask, now: Timestamp) -> Self {
         let applies = ask
             .content_type()
             .is_some_and(|media_type| media_type.starts_with("application/apply-patch"));
@@ -122,7 +122,7 @@ impl<'a> View<'a> {
     /// Of what is known of every request; its objects are not, and it is 1970.
     /// `applies`: a server-side apply, which creates what is not there.
     pub(super) fn new(
-        caller: &'a Caller,
+        caller: impl Into<Party<'a>>,
         cluster: &'a str,
         info: &'a RequestInfo,
         facts: &'a Facts,
@@ -144,7 +144,7 @@ impl<'a> View<'a> {
             (verb, verb)
         };
         Self {
-            caller,
+            caller: caller.into(),
             cluster,
             info,
             facts,
@@ -170,20 +170,23 @@ impl Rule {
     pub(super) fn matches(&self, view: &View<'_>) -> bool {
         self.matches_target(view)
             && within(&self.clusters, view.cluster)
-            && self.matches_caller(view.caller)
+            && self.matches_caller(&view.caller)
     }
 
-    fn matches_caller(&self, caller: &Caller) -> bool {
-        within(&self.agents, caller.agent())
-            && (self.principals.is_none()
-                || caller
-                    .principal()
-                    .is_some_and(|principal| within(&self.principals, principal)))
-            && (self.groups.is_none()
-                || caller
-                    .groups()
-                    .iter()
-                    .any(|group| within(&self.groups, group)))
+    fn matches_caller(&self, caller: &Party<'_>) -> bool {
+        within(&self.agents, caller.agent)
+            && self.matches_principal(caller)
+            && self.matches_groups(caller)
+    }
+
+    pub(super) fn matches_principal(&self, caller: &Party<'_>) -> bool {
+        let within = |principal| within(&self.principals, principal);
+        self.principals.is_none() || caller.principal.is_some_and(within)
+    }
+
+    pub(super) fn matches_groups(&self, caller: &Party<'_>) -> bool {
+        let mut groups = caller.groups.iter();
+        self.groups.is_none() || groups.any(|group| within(&self.groups, group))
     }
 
     fn matches_target(&self, view: &View<'_>) -> bool {
@@ -211,7 +214,7 @@ impl Rule {
 
     /// Any of the facts. One that depends on what comes of the request is left open while
     /// that is not known, and taken as given by a hold or deny rule where nobody can tell.
-    fn matches_facts(&self, wanted: Option<&[Fact]>, view: &View<'_>) -> bool {
+    pub(super) fn matches_facts(&self, wanted: Option<&[Fact]>, view: &View<'_>) -> bool {
         let allows = self.effect == Effect::Allow;
         wanted.is_none_or(|wanted| {
             wanted
@@ -223,7 +226,7 @@ impl Rule {
         })
     }
 
-    fn matches_subresource(&self, wanted: &Globs, subresource: &str) -> bool {
+    pub(super) fn matches_subresource(&self, wanted: &Globs, subresource: &str) -> bool {
         match wanted {
             Some(wanted) => any(wanted, subresource),
             None => subresource.is_empty() || self.effect != Effect::Allow,
@@ -231,7 +234,7 @@ impl Rule {
     }
 
     /// `unsaid`: the request does not say which one, or means several.
-    fn matches_place(&self, wanted: &Globs, place: &str, unsaid: bool) -> bool {
+    pub(super) fn matches_place(&self, wanted: &Globs, place: &str, unsaid: bool) -> bool {
         match wanted {
             None => true,
             Some(_) if unsaid => self.effect != Effect::Allow,
@@ -288,12 +291,39 @@ impl Verbs {
         Self(self.0 | other.0)
     }
 
+    pub(super) const fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(super) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
     pub(super) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Their names, in the words of rules.
+    pub(super) fn words(self) -> String {
+        if self.0 == u16::MAX {
+            return "*".to_owned();
+        }
+        let known = [
+            (Verb::Get, "get"),
+            (Verb::List, "list"),
+            (Verb::Watch, "watch"),
+            (Verb::Create, "create"),
+            (Verb::Update, "update"),
+            (Verb::Patch, "patch"),
+            (Verb::Delete, "delete"),
+            (Verb::DeleteCollection, "deletecollection"),
+            (Verb::Head, "head"),
+            (Verb::Post, "post"),
+            (Verb::Put, "put"),
+            (Verb::Options, "options"),
+        ];
+        let mine = known.iter().filter(|(verb, _)| self.meets(Self::of(*verb)));
+        mine.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
     }
 
     /// For the one verb that a request may need beside or instead of its own.
@@ -310,16 +340,16 @@ impl Verbs {
     }
 }
 
-fn any(globs: &[Glob], text: &str) -> bool {
+pub(super) fn any(globs: &[Glob], text: &str) -> bool {
     globs.iter().any(|glob| glob.matches(text))
 }
 
-fn within(globs: &Globs, text: &str) -> bool {
+pub(super) fn within(globs: &Globs, text: &str) -> bool {
     globs.as_ref().is_none_or(|globs| any(globs, text))
 }
 
 /// Whether the request may reach objects in namespaces that its path does not name.
-fn spans_namespaces(info: &RequestInfo) -> bool {
+pub(super) fn spans_namespaces(info: &RequestInfo) -> bool {
     let is_namespaces = info.resource == "namespaces" && info.api_group.is_empty();
     info.namespace.is_empty()
         && match info.verb {

@@ -1,4 +1,5 @@
-//! Tests of room ④: the table of the shipped guardrails, the meaning of rules, properties.
+//! Tests of room ④: the meaning of rules, explanations, lints, properties. The table of the
+//! shipped guardrails is tried in `suppose`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,8 +10,10 @@
 
 mod asked;
 mod conditions;
+mod explain;
+mod lint;
 mod properties;
-mod table;
+mod unread;
 
 use super::*;
 use crate::parse::facts::Finding;
@@ -614,6 +617,18 @@ fn an_operation_reads_like_a_sentence() {
     for (asked, words) in table {
         assert_eq!(operation(&Asked::new(asked).info), words);
     }
+}
+
+#[test]
+fn whatever_runs_something_is_held_even_under_an_unknown_name() {
+    let mut asked = Asked::new("GET /apis/example.com/v1/namespaces/a/machines/m/console");
+    asked.facts.exec_like = true;
+    let pack = default_pack();
+    let judged = asked.judge(&pack);
+    assert_eq!(
+        (judged.verdict, judged.rule),
+        (Verdict::Hold, "other-exec-like")
+    );
 }
 
 #[test]

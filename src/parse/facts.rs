@@ -141,7 +141,8 @@ pub(super) fn of_result(
 }
 
 impl About {
-    fn of(info: &RequestInfo) -> Self {
+    /// What the objects of a request can be about.
+    pub fn of(info: &RequestInfo) -> Self {
         match (&*info.api_group, &*info.resource) {
             _ if !info.is_resource => About::Nothing,
             ("rbac.authorization.k8s.io", _) => About::Rbac,

@@ -120,6 +120,9 @@ pub struct What {
     /// Where the body asks for a privileged container, the first 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub privileged: Vec<String>,
+    /// The content type of the body that goes upstream.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub content_type: String,
     /// The length of the body that goes upstream, in bytes.
     #[serde(skip_serializing_if = "is_zero")]
     pub body_bytes: u64,
@@ -158,6 +161,7 @@ impl From<&Ask> for What {
             secrets: facts.secrets,
             exec_like: facts.exec_like,
             privileged: privileged.map(|found| cut(&found.field, GROUP)).collect(),
+            content_type: cut(ask.content_type().unwrap_or_default(), NAME),
             body_bytes: ask.body().len() as u64,
         }
     }
@@ -264,6 +268,7 @@ mod tests {
             secrets: true,
             exec_like: true,
             privileged: vec![hostile(GROUP); MAX_PRIVILEGED],
+            content_type: name(),
             body_bytes: u64::MAX,
         }
     }

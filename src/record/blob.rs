@@ -29,6 +29,12 @@ impl Blobs {
         Ok(Self { dir })
     }
 
+    /// The directory as it is, to read from; nothing is created.
+    pub fn there(dir: &Path) -> Self {
+        let dir = dir.join("sha256");
+        Self { dir }
+    }
+
     /// Keeps a blob and returns its digest, hexadecimal; it is durable then. Blocks on the
     /// disk.
     ///

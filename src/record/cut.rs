@@ -28,6 +28,11 @@ pub(super) fn cut(text: &str, max: usize) -> String {
     kept
 }
 
+/// Whether a recorded text is only the beginning of what was asked.
+pub(super) fn is_cut(text: &str) -> bool {
+    text.ends_with("]") && text.contains("… [cut: ")
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -76,6 +81,7 @@ mod tests {
         let long = "ä".repeat(500);
         let kept = cut(&long, 512);
         assert!(kept.starts_with("ääää"), "{kept}");
+        assert!(is_cut(&kept) && !is_cut(&long));
         let mark = format!(
             "… [cut: 1000 bytes, sha256 {}]",
             hex(&Sha256::digest(&long))

@@ -57,6 +57,7 @@ fn every_yaml_block_is_what_it_says() {
         let problems = match kind {
             Some("GatewardConfiguration") => check(&[("gate.yaml", &block)]),
             Some("Policy") => check(&[("policies/one.yaml", &block)]),
+            Some("PolicyTest") => try_cases(&block),
             Some("AuthenticationConfiguration") => check(&[("agents.yaml", &block)]),
             Some("ClusterRole" | "ClusterRoleBinding" | "NetworkPolicy") => {
                 serde_saphyr::from_multiple::<Value>(&block)
@@ -111,6 +112,7 @@ fn the_references_name_every_field() {
     for (page, schema) in [
         ("docs/guide/config.md", "schemas/gatewardconfiguration.json"),
         ("docs/guide/policy.md", "schemas/policy.json"),
+        ("docs/guide/policy-tools.md", "schemas/policytest.json"),
     ] {
         let text = std::fs::read_to_string(root().join(page)).unwrap();
         let schema = std::fs::read_to_string(root().join(schema)).unwrap();
@@ -151,6 +153,22 @@ fn check(files: &[(&str, &str)]) -> Option<String> {
     let problems = config::check(&dir.path().join("gate.yaml"));
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// What is wrong with cases, held against the shipped guardrails.
+fn try_cases(block: &str) -> Option<String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), block).unwrap();
+    let rules = config::load_rules(&[], true).unwrap();
+    let tried = config::cases::load_cases(file.path(), &rules.policy)
+        .and_then(|cases| gateward::suppose::cases::try_all(cases, &rules));
+    match tried {
+        Ok(tried) => {
+            let wrong = tried.iter().find(|tried| !tried.passed())?;
+            Some(format!("{}: found {}", wrong.name(), wrong.found()))
+        }
+        Err(problems) => Some(format!("{problems:?}")),
+    }
 }
 
 fn root() -> &'static Path {

@@ -23,5 +23,6 @@ mod journey;
 mod oracle;
 mod pod_security;
 mod protobuf;
+mod suppose;
 mod threats;
 mod tidy;

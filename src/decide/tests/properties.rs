@@ -103,21 +103,22 @@ fn any_effect() -> impl Strategy<Value = Effect> {
     prop::sample::select(&[Effect::Allow, Effect::Hold, Effect::Deny][..])
 }
 
+const LINES: &[&str] = &[
+    "GET /api/v1/namespaces/prod/pods/web",
+    "GET /api/v1/namespaces/dev/pods/db/exec",
+    "POST /api/v1/namespaces/prod/pods/web/exec",
+    "GET /api/v1/pods",
+    "GET /api/v1/namespaces/prod/secrets",
+    "GET /api/v1/namespaces/dev/secrets/db",
+    "POST /api/v1/namespaces/dev/secrets",
+    "PATCH /api/v1/namespaces/prod/pods/db",
+    "DELETE /api/v1/namespaces/prod/pods",
+    "DELETE /apis/apps/v1/namespaces/dev/deployments/web",
+    "GET /version",
+];
+
 fn asked() -> impl Strategy<Value = Asked> {
-    let lines = &[
-        "GET /api/v1/namespaces/prod/pods/web",
-        "GET /api/v1/namespaces/dev/pods/db/exec",
-        "POST /api/v1/namespaces/prod/pods/web/exec",
-        "GET /api/v1/pods",
-        "GET /api/v1/namespaces/prod/secrets",
-        "GET /api/v1/namespaces/dev/secrets/db",
-        "POST /api/v1/namespaces/dev/secrets",
-        "PATCH /api/v1/namespaces/prod/pods/db",
-        "DELETE /api/v1/namespaces/prod/pods",
-        "DELETE /apis/apps/v1/namespaces/dev/deployments/web",
-        "GET /version",
-    ][..];
-    (prop::sample::select(lines), any::<bool>(), any::<bool>()).prop_map(
+    (prop::sample::select(LINES), any::<bool>(), any::<bool>()).prop_map(
         |(line, applies, privileged)| {
             let mut asked = Asked::new(line);
             asked.applies = applies && asked.info.verb == "patch";
@@ -129,7 +130,11 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 /// One policy per chunk of rules; rules are named by their number.
 fn compile(rules: &[(usize, RuleSpec)], chunk: usize) -> PolicySet {
-    let policies = rules
+    PolicySet::compile(documents(rules, chunk)).unwrap()
+}
+
+fn documents(rules: &[(usize, RuleSpec)], chunk: usize) -> Vec<Policy> {
+    rules
         .chunks(chunk)
         .enumerate()
         .map(|(number, rules)| Policy {
@@ -148,8 +153,7 @@ fn compile(rules: &[(usize, RuleSpec)], chunk: usize) -> PolicySet {
                     .collect(),
             },
         })
-        .collect();
-    PolicySet::compile(policies).unwrap()
+        .collect()
 }
 
 fn numbered(rules: &[RuleSpec]) -> Vec<(usize, RuleSpec)> {
@@ -165,6 +169,60 @@ fn strictness(verdict: Verdict) -> u8 {
 }
 
 proptest! {
+    #[test]
+    fn a_rule_that_is_called_shadowed_can_be_left_out(
+        rules in prop::collection::vec(rule(any_effect()), 1..6),
+        asked in prop::collection::vec(asked(), 1..6),
+    ) {
+        let rules = numbered(&rules);
+        let policies = documents(&rules, 9);
+        let shadowed = |found: &Warning| matches!(found.lint, Lint::Shadowed | Lint::Contradicts);
+        if let Some(found) = lint(&policies, None).into_iter().find(shadowed) {
+            let at: usize = found.field["spec.rules[".len()..].trim_end_matches(']').parse().unwrap();
+            let (before, mut less) = (compile(&rules, 9), rules);
+            less.remove(at);
+            let after = compile(&less, 9);
+            for asked in asked {
+                prop_assert_eq!(asked.judge(&before).verdict, asked.judge(&after).verdict);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_explained_is_what_is_judged(
+        rules in prop::collection::vec(rule(any_effect()), 1..6),
+        asked in asked(),
+    ) {
+        let set = compile(&numbered(&rules), 3);
+        let view = View::new(&asked.caller, "dev", &asked.info, &asked.facts, asked.applies);
+        for rule in &set.rules {
+            let verbs = match rule.effect {
+                Effect::Allow => view.all_of,
+                Effect::Hold | Effect::Deny => view.any_of,
+            };
+            let matches = rule.verbs.meets(verbs) && rule.matches(&view);
+            prop_assert_eq!(crate::decide::explain::misses(rule, &view).is_empty(), matches);
+        }
+    }
+
+    #[test]
+    fn what_is_judged_unread_is_so_whatever_the_body_says(
+        rules in prop::collection::vec(rule(any_effect()), 1..6),
+        line in prop::sample::select(LINES),
+    ) {
+        let set = compile(&numbered(&rules), 9);
+        let unread = Asked::new(line);
+        let now = Timestamp::UNIX_EPOCH;
+        if let Some(judged) = judge_unread(&unread.caller, &unread.ask, &set, now) {
+            for body in ["{}", r#"{"spec":{"containers":[{"securityContext":{"privileged":true}}]}}"#] {
+                let writes = !unread.ask.body().is_empty();
+                let asked = if writes { Asked::with_body(line, body) } else { Asked::new(line) };
+                let read = judge(&asked.caller, &asked.ask, &set, now);
+                prop_assert_eq!(judged.verdict, read.verdict, "{} {}", line, body);
+            }
+        }
+    }
+
     #[test]
     fn a_deny_or_hold_can_only_take_away(
         rules in prop::collection::vec(rule(any_effect()), 0..6),

@@ -55,6 +55,11 @@ impl Embedders {
         });
         Ok(())
     }
+
+    /// Adds those of another configuration.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
 }
 
 /// Notes every pod of an object.

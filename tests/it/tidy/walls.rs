@@ -48,6 +48,11 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Beside the walk.
     ("review", &["store"]),
     ("config", &["identify", "parse", "decide"]),
+    // Judges what nobody has sent, away from any gate.
+    (
+        "suppose",
+        &["parse", "decide", "record", "mask", "config", "refusal"],
+    ),
     // What people read, on a terminal or through the humans' door.
     ("output", &[]),
     // The humans' door takes an Arrival as the agents' does, speaks of holds and records, and
@@ -68,7 +73,10 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["mask", "config", "app", "output"]),
-    ("cli", &["record", "config", "app", "demo", "output"]),
+    (
+        "cli",
+        &["record", "config", "suppose", "app", "demo", "output"],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -1,0 +1,334 @@
+//! What is suspicious is told, and nothing else.
+
+use super::*;
+
+/// (field, kind, words) of what is said about some rules, one flow mapping per line.
+fn said(rules: &[&str]) -> Vec<(String, Lint, String)> {
+    lint(&policies(&list(rules)), Some(&["production", "staging"]))
+        .into_iter()
+        .map(|found| {
+            let suggestion = found.suggestion.unwrap_or_default();
+            let field = found.field.trim_start_matches("spec.").to_owned();
+            (
+                field,
+                found.lint,
+                format!("{}; {suggestion}", found.message),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_default_pack_is_beyond_suspicion() {
+    let pack = serde_saphyr::from_str(include_str!("../../../policies/default.yaml")).unwrap();
+    assert_eq!(lint(&[pack], Some(&["production"])), []);
+}
+
+#[test]
+fn what_never_matches_is_found_with_its_field() {
+    let table = [
+        (
+            r#"apiGroups: [""], resources: [pod], verbs: [get]"#,
+            "resources[0]",
+            "did you mean \"pods\"?",
+        ),
+        (
+            r#"apiGroups: [""], resources: [pods, deployments], verbs: [get]"#,
+            "resources[1]",
+            "it is in the group \"apps\"",
+        ),
+        (
+            r#"apiGroups: [apps], resources: ["deploy*", "job*"], verbs: [get]"#,
+            "resources[1]",
+            "it is in the group \"batch\"",
+        ),
+        (
+            r#"apiGroups: [app], resources: [deployments], verbs: [get]"#,
+            "apiGroups[0]",
+            "did you mean \"apps\"?",
+        ),
+        (
+            r#"apiGroups: [networking.k8.io, netwrking.k8s.io], resources: [ingresses], verbs: [get]"#,
+            "apiGroups[1]",
+            "did you mean \"networking.k8s.io\"?",
+        ),
+        (
+            r#"apiGroups: ["", batch], resources: [pods], verbs: [get]"#,
+            "apiGroups[1]",
+            "none of the resources",
+        ),
+        (
+            r#"apiGroups: [""], resources: [pods], subresources: [logs], verbs: [get]"#,
+            "subresources[0]",
+            "did you mean \"log\"?",
+        ),
+        (
+            r#"apiGroups: [""], resources: [pods, nodes], namespaces: [web], verbs: [get]"#,
+            "resources[1]",
+            "lie in no namespace",
+        ),
+        (
+            r#"apiGroups: [storage.k8s.io], resources: ["storage*"], namespaces: [web], verbs: [get]"#,
+            "resources[0]",
+            "lie in no namespace",
+        ),
+        (
+            r#"apiGroups: [""], resources: [pods], subresources: [exec], verbs: [get]"#,
+            "verbs",
+            "write verbs: [create]",
+        ),
+        (
+            r#"apiGroups: [""], resources: [pods], resourceNames: [web], verbs: [create]"#,
+            "resourceNames",
+            "has no name in its path",
+        ),
+        (
+            r#"apiGroups: [""], resources: [pods], facts: [privileged], verbs: [get, delete]"#,
+            "facts",
+            "only a create, update or patch",
+        ),
+        (
+            r#"apiGroups: [""], resources: [services], facts: [privileged], verbs: [create]"#,
+            "facts[0]",
+            "can show the fact privileged",
+        ),
+        (
+            r#"apiGroups: [""], resources: [pods], verbs: [get], clusters: [prodction]"#,
+            "clusters[0]",
+            "did you mean \"production\"?",
+        ),
+        (
+            r#"nonResourceURLs: [/healthz, /api/v1/pods], verbs: [get]"#,
+            "nonResourceURLs[1]",
+            "name its apiGroups",
+        ),
+        (
+            r#"nonResourceURLs: [/apis/apps/v1/*], verbs: [get]"#,
+            "nonResourceURLs[0]",
+            "the path of an API resource",
+        ),
+        (
+            r#"nonResourceURLs: [/version/], verbs: [get]"#,
+            "nonResourceURLs[0]",
+            "refuses",
+        ),
+        (
+            r#"nonResourceURLs: [/healthz], verbs: [get, post]"#,
+            "verbs[1]",
+            "GET and HEAD",
+        ),
+    ];
+    for (rule, field, words) in table {
+        let found = said(&[&format!("{{name: a, effect: allow, {rule}}}")]);
+        assert_eq!(found.len(), 1, "{rule}: {found:?}");
+        let (at, lint, message) = &found[0];
+        assert_eq!(
+            (at.as_str(), *lint),
+            (&*format!("rules[0].{field}"), Lint::NeverMatches),
+            "{rule}"
+        );
+        assert!(message.contains(words), "{rule}: {message}");
+    }
+}
+
+#[test]
+fn what_may_be_a_custom_resource_is_left_alone() {
+    for rule in [
+        r#"apiGroups: [argoproj.io], resources: [applicatons], subresources: [sync], namespaces: [a], verbs: [get]"#,
+        r#"apiGroups: ["*"], resources: [pod, widgets], verbs: [get]"#,
+        r#"apiGroups: ["", "*.example.com"], resources: [widgets], verbs: [get]"#,
+        r#"apiGroups: [metrics.k8s.io], resources: [nodes], verbs: [get]"#,
+        r#"apiGroups: [""], resources: [namespaces], namespaces: [web], verbs: [get]"#,
+        r#"apiGroups: [""], resources: [pods], resourceNames: [web], verbs: [get, create]"#,
+        r#"apiGroups: [""], resources: [pods, nodes], verbs: [get], clusters: ["prod*"]"#,
+        r#"nonResourceURLs: ["*", /api, /apis/*], verbs: ["*"]"#,
+    ] {
+        assert_eq!(
+            said(&[&format!("{{name: a, effect: allow, {rule}}}")]),
+            [],
+            "{rule}"
+        );
+    }
+}
+
+const PODS: &str = r#"apiGroups: [""], resources: [pods]"#;
+
+#[test]
+fn what_never_has_a_say_is_found() {
+    let one = |name: &str, effect: &str, rest: &str| {
+        let reason = if effect == "allow" {
+            ""
+        } else {
+            "reason: r., "
+        };
+        format!("{{name: {name}, effect: {effect}, {reason}{PODS}, {rest}}}")
+    };
+    let table = [
+        // An allow below a deny or a hold; a hold below a deny.
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "deny", "verbs: [get, list]"),
+            Some((0, Lint::Shadowed)),
+        ),
+        (
+            one("a", "allow", "verbs: [get], namespaces: [web-1]"),
+            one("b", "hold", "verbs: [get], namespaces: [web-*]"),
+            Some((0, Lint::Shadowed)),
+        ),
+        (
+            one("a", "hold", "verbs: [delete]"),
+            one("b", "deny", "verbs: ['*']"),
+            Some((0, Lint::Shadowed)),
+        ),
+        // The opposite of each other.
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "deny", "verbs: [get], subresources: ['']"),
+            Some((0, Lint::Contradicts)),
+        ),
+        // The same twice, or narrower.
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "allow", "verbs: [get]"),
+            Some((1, Lint::Shadowed)),
+        ),
+        (
+            one("a", "allow", "verbs: [get], namespaces: [web]"),
+            one("b", "allow", "verbs: [get]"),
+            Some((0, Lint::Shadowed)),
+        ),
+        (
+            one("a", "hold", "verbs: [delete]"),
+            one("b", "hold", "verbs: [delete], namespaces: [web]"),
+            Some((1, Lint::Shadowed)),
+        ),
+        // A narrow hold that speaks first has terms of its own.
+        (
+            one("a", "hold", "verbs: [delete], namespaces: [web]"),
+            one("b", "hold", "verbs: [delete]"),
+            None,
+        ),
+        // What is not wholly covered, or only for some, or only sometimes.
+        (
+            one("a", "allow", "verbs: [get, list]"),
+            one("b", "deny", "verbs: [get]"),
+            None,
+        ),
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "deny", "verbs: [get], namespaces: ['*']"),
+            None,
+        ),
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "deny", "verbs: [get], subjects: {agents: [x]}"),
+            None,
+        ),
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "deny", "verbs: [get], subjects: {groups: ['*']}"),
+            None,
+        ),
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "deny", "verbs: [get], facts: [secrets]"),
+            None,
+        ),
+        (
+            one("a", "allow", "verbs: [get]"),
+            one(
+                "b",
+                "deny",
+                "verbs: [get], matchConditions: [{name: c, expression: 'true'}]",
+            ),
+            None,
+        ),
+        (
+            one("a", "allow", "verbs: [get], subresources: [log]"),
+            one("b", "deny", "verbs: [get], subresources: ['']"),
+            None,
+        ),
+    ];
+    for (a, b, expected) in table {
+        let found = said(&[&a, &b]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(field, lint, _)| (field.as_str(), *lint))
+            .collect();
+        let expected = expected.map(|(at, lint)| (format!("rules[{at}]"), lint));
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(at, lint)| (at.as_str(), *lint))
+            .collect();
+        assert_eq!(found, expected, "{a}\n{b}");
+    }
+}
+
+#[test]
+fn what_is_too_wide_is_found() {
+    let everyone = [
+        (
+            r#"verbs: ["*"], apiGroups: ["*"], resources: ["*"]"#,
+            "resources",
+            "everything",
+        ),
+        (
+            r#"verbs: [patch], apiGroups: [""], resources: ["*"]"#,
+            "resources",
+            "Secrets",
+        ),
+        (
+            r#"verbs: [create], apiGroups: [""], resources: [pods], subresources: ["*"]"#,
+            "subresources",
+            "commands",
+        ),
+        (
+            r#"verbs: [create], apiGroups: [""], resources: [pods], subresources: [attach]"#,
+            "subresources",
+            "attach",
+        ),
+        (
+            r#"verbs: [patch], apiGroups: [""], resources: [pods], subresources: [ephemeralcontainers]"#,
+            "subresources",
+            "containers",
+        ),
+        (
+            r#"verbs: [create], apiGroups: [""], resources: [serviceaccounts], subresources: [token]"#,
+            "subresources",
+            "tokens",
+        ),
+        (
+            r#"verbs: ["*"], apiGroups: [rbac.authorization.k8s.io], resources: [rolebindings]"#,
+            "resources",
+            "rights",
+        ),
+    ];
+    for (rule, field, words) in everyone {
+        let found = said(&[&format!("{{name: a, effect: allow, {rule}}}")]);
+        assert_eq!(found.len(), 1, "{rule}: {found:?}");
+        assert_eq!(
+            (&*found[0].0, found[0].1),
+            (&*format!("rules[0].{field}"), Lint::TooWide)
+        );
+        assert!(found[0].2.contains(words), "{rule}: {}", found[0].2);
+    }
+    let exec = r#"verbs: [create], apiGroups: [""], resources: [pods], subresources: [exec]"#;
+    let fine = [
+        // Said for whom, or stopped by another rule anyway, or only looking.
+        vec![format!("{{name: a, effect: allow, {exec}, subjects: {{agents: [debugger]}}}}")],
+        vec![
+            format!("{{name: a, effect: allow, {exec}, namespaces: [web]}}"),
+            format!("{{name: b, effect: hold, reason: r., {exec}, clusters: [production, staging]}}"),
+            format!("{{name: c, effect: hold, reason: r., {exec}, matchConditions: [{{name: c, expression: 'true'}}]}}"),
+        ],
+        vec![r#"{name: a, effect: allow, verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"], subresources: ["", log]}"#.to_owned()],
+        vec![r#"{name: a, effect: allow, verbs: ["*"], apiGroups: [example.com], resources: ["*"]}"#.to_owned()],
+    ];
+    for (at, rules) in fine.iter().enumerate() {
+        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        let found = said(&rules);
+        // The second is not stopped on every cluster, and not for certain.
+        let expected = usize::from(at == 1);
+        assert_eq!(found.len(), expected, "{rules:?}: {found:?}");
+    }
+}

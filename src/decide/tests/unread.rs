@@ -1,0 +1,68 @@
+//! What can be told of a request of which only the path is left.
+
+use super::*;
+
+#[test]
+fn what_follows_from_the_path_is_told_and_the_rest_is_not() {
+    let pack = default_pack();
+    let table = [
+        // Denied by path; held by path, whatever it holds; allowed or held by what it holds.
+        (
+            "POST /api/v1/namespaces/a/serviceaccounts/s/token",
+            Some(Verdict::Deny),
+        ),
+        ("GET /api/v1/namespaces/a/pods/p", Some(Verdict::Allow)),
+        ("DELETE /api/v1/namespaces/a/pods/p", Some(Verdict::Allow)),
+        ("POST /api/v1/namespaces/a/configmaps", Some(Verdict::Allow)),
+        ("POST /api/v1/namespaces/a/pods", None),
+        ("POST /api/v1/namespaces/a/secrets", None),
+        ("POST /apis/storage.k8s.io/v1/storageclasses", None),
+        (
+            "PATCH /apis/storage.k8s.io/v1/storageclasses/s",
+            Some(Verdict::DefaultDeny),
+        ),
+    ];
+    for (line, expected) in table {
+        let asked = Asked::new(line);
+        let judged = judge_unread(&asked.caller, &asked.ask, &pack, Timestamp::UNIX_EPOCH);
+        assert_eq!(judged.map(|judged| judged.verdict), expected, "{line}");
+    }
+}
+
+#[test]
+fn conditions_on_objects_are_not_guessed_and_others_are_asked() {
+    let allow =
+        r#"{name: a, effect: allow, verbs: ["*"], apiGroups: [""], resources: [configmaps]}"#;
+    let with = |expression: &str| {
+        let hold = format!(
+            r#"{{name: h, effect: hold, reason: h., verbs: [create], apiGroups: [""], resources: [configmaps], matchConditions: [{{name: c, expression: "{expression}"}}]}}"#
+        );
+        set(&[allow, &hold])
+    };
+    let asked = Asked::new("POST /api/v1/namespaces/a/configmaps");
+    let unread = |set: &PolicySet| {
+        let judged = judge_unread(&asked.caller, &asked.ask, set, Timestamp::UNIX_EPOCH);
+        judged.map(|judged| judged.verdict)
+    };
+    assert_eq!(unread(&with("object.data.x == 'y'")), None);
+    assert_eq!(unread(&with("facts.secrets")), None);
+    assert_eq!(unread(&with("ask.namespace == 'a'")), Some(Verdict::Hold));
+    assert_eq!(unread(&with("caller.agent == 'x'")), Some(Verdict::Allow));
+    let is_asked = |what, set: &PolicySet| is_asked(what, &asked.caller, &asked.ask, set);
+    assert!(is_asked(
+        crate::decide::Asked::Objects,
+        &with("object.data.x == 'y'")
+    ));
+    assert!(!is_asked(
+        crate::decide::Asked::OldObject,
+        &with("object.data.x == 'y'")
+    ));
+    assert!(is_asked(
+        crate::decide::Asked::Attributes,
+        &with("caller.uid == ''")
+    ));
+    assert!(!is_asked(
+        crate::decide::Asked::Attributes,
+        &with("caller.agent == ''")
+    ));
+}
