@@ -9,6 +9,7 @@ mod door;
 mod drain;
 mod indexer;
 mod operators;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use crate::store::Store;
 use door::{Door, listen};
 
 pub use operators::Readiness;
+pub use reload::Reload;
 
 /// The ledger's name, which is also its key's name, for ever.
 const LEDGER: &str = "gateward.dev/ledger";
@@ -79,6 +81,7 @@ pub struct Bound {
     limits: accept::Limits,
     gate: Arc<Gate>,
     console: Arc<Console>,
+    reload: Arc<Reload>,
 }
 
 /// Opens everything that the configuration names, and binds the three doors.
@@ -144,14 +147,15 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
         store,
         auditors: config.humans.auditor_groups.iter().cloned().collect(),
     });
-    let limits = limits(&config.limits);
+    let reload = Arc::new(Reload::new(gate.clone(), config.policy_sources));
     Ok(Bound {
         agents,
         humans,
         operators,
-        limits,
+        limits: limits(&config.limits),
         gate,
         console,
+        reload,
     })
 }
 
@@ -173,12 +177,25 @@ impl Bound {
     }
     /// Whether everything that the gate needs can be reached; probes once, when awaited.
     pub fn readiness(&self) -> impl Future<Output = Readiness> + use<> {
-        let (gate, console) = (self.gate.clone(), self.console.clone());
-        async move { operators::probe(&gate, &console).await }
+        let state = self.operators_state();
+        async move { operators::probe(&state).await }
+    }
+    /// Reads the policies again when it is told to, as it does by itself when they change.
+    pub fn reload(&self) -> Arc<Reload> {
+        self.reload.clone()
+    }
+
+    fn operators_state(&self) -> operators::State {
+        operators::State {
+            gate: self.gate.clone(),
+            console: self.console.clone(),
+            reload: self.reload.clone(),
+        }
     }
 
     /// Serves until `stop` turns true, then drains and closes the ledger.
     pub async fn run(self, stop: watch::Receiver<bool>) {
+        let operators_state = self.operators_state();
         let Self {
             agents,
             humans,
@@ -186,10 +203,12 @@ impl Bound {
             limits,
             gate,
             console,
+            reload,
         } = self;
         let ledger = gate.recorder.ledger().clone();
-        note_start(&gate);
+        note_start(&gate).await;
         let beside = [
+            tokio::spawn(reload.follow(stop.clone())),
             tokio::spawn(beside::sweep(gate.clone(), stop.clone())),
             tokio::spawn(beside::keep_warm(
                 gate.clone(),
@@ -209,7 +228,7 @@ impl Bound {
             move |arrival| console::answer(console.clone(), routes.clone(), arrival)
         };
         let at_operators = {
-            let routes = operators::router(gate.clone(), console.clone());
+            let routes = operators::router(operators_state);
             move |arrival| operators::answer(routes.clone(), arrival)
         };
         let door = |door: Door| (door.listener, Some(door.tls));
@@ -234,11 +253,14 @@ impl Bound {
     }
 }
 
-fn note_start(gate: &Gate) {
+async fn note_start(gate: &Arc<Gate>) {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let digest = gate.policy.load().digest().to_owned();
     note(gate, System::Started { version });
-    note(gate, System::PolicyLoaded { digest });
+    let gate = gate.clone();
+    let noted = move || reload::note(&gate, &gate.policy.load());
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(noted).await {
+        tracing::error!(error, "the policy is not on record");
+    }
 }
 
 fn note(gate: &Gate, event: System) {

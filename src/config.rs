@@ -27,7 +27,7 @@ pub use document::{
     AgentsDoor, Doors, GatewardConfiguration, HoldSettings, HumansDoor, Kubeconfig, Limits,
     OperatorsDoor, PolicySources, ReadDurability, RecordSettings, Tls,
 };
-pub use policies::{DEFAULT_PACK, Suspicion, load_policies};
+pub use policies::{DEFAULT_PACK, Suspicion, fingerprint, load_policies};
 pub use rules::{Rules, load_rules};
 pub use schema::schemas;
 

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::accept::Arrival;
 use crate::answer::{self, Answer, AnswerBody};
-use crate::approve::{HoldState, Holds};
+use crate::approve::{Digest, HoldState, Holds};
 use crate::decide::{self, Decision, Hold, Permit, PolicySet};
 use crate::foresee::{Answered, Foreseen, foresee};
 use crate::forward::{Upstream, forward};
@@ -220,30 +220,12 @@ async fn foreseen(
 /// ⑤ A hold becomes a permit by a human's approval of exactly this request, and by nothing
 /// else; the object and the policy of the moment of approval have the last word.
 async fn settle(gate: &Gate, hold: Hold, body: &[u8], record: &mut Record) -> Result<Permit, Stop> {
-    let request = hold_request(gate, &hold, body);
-    let digest = request.digest();
     gate.expire_holds(Timestamp::now()).await?;
-    let state = gate.holds.present(request, Timestamp::now()).await?;
+    let (state, _) = present(gate, &hold, body).await?;
     record.judged(held(&hold), Some(state.id().to_owned()));
     let waited = matches!(state, HoldState::Pending { .. });
     let state = match state {
-        HoldState::Pending { id, new, .. } => {
-            if new {
-                let agent = hold.caller().agent().to_owned();
-                let digest = digest.to_string();
-                let event = HoldStep::Created;
-                gate.recorder
-                    .hold(HoldEvent {
-                        hold: id.clone(),
-                        event,
-                        who: agent,
-                        digest,
-                        comment: None,
-                    })
-                    .await?;
-            }
-            gate.holds.wait(&id, gate.short_wait).await?
-        }
+        HoldState::Pending { id, .. } => gate.holds.wait(&id, gate.short_wait).await?,
         decided => decided,
     };
     approved(gate, &hold, state)?;
@@ -256,14 +238,30 @@ async fn settle(gate: &Gate, hold: Hold, body: &[u8], record: &mut Record) -> Re
         Decision::Permit(permit) => Ok(permit),
         Decision::Refuse(refusal) => Err(refusal.into()),
         Decision::Hold(hold) => {
-            let request = hold_request(gate, &hold, body);
-            let digest = request.digest();
-            let state = gate.holds.present(request, Timestamp::now()).await?;
+            let (state, digest) = present(gate, &hold, body).await?;
             let id = approved(gate, &hold, state)?;
             let approval = gate.holds.spend(&id, digest, Timestamp::now()).await?;
             Ok(approval.grants(hold)?)
         }
     }
+}
+
+/// Files the hold, unless it is there already, and what it is bound to.
+async fn present(gate: &Gate, hold: &Hold, body: &[u8]) -> Result<(HoldState, Digest), Refusal> {
+    let request = hold_request(gate, hold, body);
+    let digest = request.digest();
+    let state = gate.holds.present(request, Timestamp::now()).await?;
+    if let HoldState::Pending { id, new: true, .. } = &state {
+        let event = HoldEvent {
+            hold: id.clone(),
+            event: HoldStep::Created,
+            who: hold.caller().agent().to_owned(),
+            digest: digest.to_string(),
+            comment: None,
+        };
+        gate.recorder.hold(event).await?;
+    }
+    Ok((state, digest))
 }
 
 /// The id of a hold that was approved; a refusal otherwise.

@@ -14,6 +14,8 @@ use prometheus_client::registry::Registry;
 pub struct Metrics {
     registry: Registry,
     answers: Family<Answered, Counter>,
+    policy_loads: Family<Read, Counter>,
+    policy_current: Gauge,
     ledger_healthy: Gauge,
     ledger_entries: Gauge,
     ledger_syncs: Gauge,
@@ -24,14 +26,31 @@ struct Answered {
     code: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Read {
+    outcome: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("gateward");
+        let (policy_loads, policy_current): (Family<Read, Counter>, Gauge) = Default::default();
+        policy_current.set(1);
         let (answers, ledger_healthy, ledger_entries, ledger_syncs) = Default::default();
         registry.register(
             "answers",
             "Answers at the agents' door by status code",
             Family::clone(&answers),
+        );
+        registry.register(
+            "policy_loads",
+            "How often the policy files were read again, by outcome",
+            Family::clone(&policy_loads),
+        );
+        registry.register(
+            "policy_current",
+            "1 while the policy in force is that of the files",
+            Gauge::clone(&policy_current),
         );
         registry.register(
             "ledger_healthy",
@@ -51,6 +70,8 @@ impl Default for Metrics {
         Self {
             registry,
             answers,
+            policy_loads,
+            policy_current,
             ledger_healthy,
             ledger_entries,
             ledger_syncs,
@@ -62,6 +83,13 @@ impl Metrics {
     /// Counts one answer.
     pub fn answered(&self, code: u16) {
         self.answers.get_or_create(&Answered { code }).inc();
+    }
+
+    /// The policy files were read again, and are in force now or could not be used.
+    pub fn policy_read(&self, in_force: bool) {
+        let outcome = if in_force { "loaded" } else { "invalid" };
+        self.policy_loads.get_or_create(&Read { outcome }).inc();
+        self.policy_current.set(i64::from(in_force));
     }
 
     /// Everything, as OpenMetrics text.

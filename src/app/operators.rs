@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
@@ -16,6 +16,8 @@ use crate::accept::Arrival;
 use crate::console::Console;
 use crate::identify::Identifier;
 use crate::journey::Gate;
+
+use super::Reload;
 
 /// Whether the gate can do its work, and what is missing.
 #[derive(Debug, Clone, Serialize)]
@@ -30,14 +32,23 @@ pub struct Readiness {
 /// One thing that the gate depends on.
 #[derive(Debug, Clone, Serialize)]
 pub struct Part {
-    /// `ledger`, `store`, `cluster <name>`, `agents' issuer <url>`, `humans' issuer <url>`.
+    /// `ledger`, `store`, `policy`, `cluster <name>`, `agents' issuer <url>`, `humans' issuer <url>`.
     pub name: String,
     /// What is wrong; `None` if nothing.
     pub problem: Option<String>,
 }
 
+/// What the operators' answers tell of.
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) gate: Arc<Gate>,
+    pub(super) console: Arc<Console>,
+    pub(super) reload: Arc<Reload>,
+}
+
 /// Asks every part how it is, all at once: one that hangs costs its own time only.
-pub(super) async fn probe(gate: &Gate, console: &Console) -> Readiness {
+pub(super) async fn probe(state: &State) -> Readiness {
+    let (gate, console) = (&state.gate, &state.console);
     let ledger = Part {
         name: "ledger".to_owned(),
         problem: said(gate.recorder.ledger().health()),
@@ -64,7 +75,12 @@ pub(super) async fn probe(gate: &Gate, console: &Console) -> Readiness {
         && [&clusters, &agents, &humans]
             .iter()
             .all(|group| group.iter().any(works));
-    let mut parts = vec![ledger, store];
+    // The policy before is a policy, too: what is wrong with the files is told, no more.
+    let policy = Part {
+        name: "policy".to_owned(),
+        problem: state.reload.problem(),
+    };
+    let mut parts = vec![ledger, store, policy];
     parts.extend(clusters.into_iter().chain(agents).chain(humans));
     Readiness { ready, parts }
 }
@@ -82,12 +98,12 @@ fn said<T>(outcome: Result<T, impl std::fmt::Display>) -> Option<String> {
 }
 
 /// The routes of the operators' listener.
-pub(super) fn router(gate: Arc<Gate>, console: Arc<Console>) -> Router {
+pub(super) fn router(state: State) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state((gate, console))
+        .with_state(state)
 }
 
 /// Answers one request; none needs a body.
@@ -101,10 +117,10 @@ pub(super) async fn answer(routes: Router, arrival: Arrival) -> Response {
     }
 }
 
-type Shared = State<(Arc<Gate>, Arc<Console>)>;
+type Shared = extract::State<State>;
 
-async fn readyz(State((gate, console)): Shared) -> impl IntoResponse {
-    let readiness = probe(&gate, &console).await;
+async fn readyz(extract::State(state): Shared) -> impl IntoResponse {
+    let readiness = probe(&state).await;
     let code = if readiness.ready {
         StatusCode::OK
     } else {
@@ -113,7 +129,7 @@ async fn readyz(State((gate, console)): Shared) -> impl IntoResponse {
     (code, Json(readiness))
 }
 
-async fn metrics(State((gate, _)): Shared) -> impl IntoResponse {
+async fn metrics(extract::State(State { gate, .. }): Shared) -> impl IntoResponse {
     let ledger = gate.recorder.ledger();
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (

@@ -1,6 +1,7 @@
 //! `gateward serve`, `gateward check`, `gateward schema`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::{self, Readiness};
+use crate::app::{self, Readiness, Reload};
 use crate::config::{self, Diagnostic};
 use crate::output::{AlreadySaid, Output, line, plain, print};
 
@@ -60,6 +61,7 @@ impl Serve {
             "operators:    http://{} (/livez, /readyz, /metrics)",
             bound.operators()?
         ));
+        on_hangup(bound.reload()).context("cannot listen for signals")?;
         // The doors are open meanwhile: what hangs must not keep anybody waiting.
         let first = report(bound.readiness());
         let mut serving = std::pin::pin!(bound.run(stop));
@@ -183,6 +185,17 @@ fn stop() -> std::io::Result<watch::Receiver<bool>> {
         told.closed().await;
     });
     Ok(stop)
+}
+
+/// SIGHUP reads the policies again at once.
+fn on_hangup(reload: Arc<Reload>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload.load().await;
+        }
+    });
+    Ok(())
 }
 
 fn log(json: bool) {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::diagnostic::Diagnostic;
 use super::document::PolicySources;
@@ -33,6 +34,23 @@ pub fn load_policies(sources: &PolicySources) -> Result<PolicySet, Vec<Diagnosti
             Err(problems)
         }
     }
+}
+
+/// Changes whenever any of the files does, or which files there are. What cannot be read
+/// counts as empty.
+pub fn fingerprint(sources: &PolicySources) -> [u8; 32] {
+    let mut all = Sha256::new();
+    for path in &sources.files {
+        for file in files_of(path).unwrap_or_default() {
+            let name = file.as_os_str().as_encoded_bytes();
+            let content = std::fs::read(&file).unwrap_or_default();
+            for part in [name, &content] {
+                all.update((part.len() as u64).to_le_bytes());
+                all.update(part);
+            }
+        }
+    }
+    all.finalize().into()
 }
 
 /// What is suspicious about a policy that is valid.

@@ -21,6 +21,7 @@ pub struct PolicySet {
     /// In order of effect (deny, hold, allow), policy and name: the first match decides.
     pub(super) rules: Box<[Rule]>,
     pub(super) digest: Arc<str>,
+    document: Arc<[u8]>,
 }
 
 /// What is wrong with one field of one policy.
@@ -64,9 +65,11 @@ impl PolicySet {
         rules.sort_by(|a: &Rule, b: &Rule| {
             (a.effect, &a.policy, &a.name).cmp(&(b.effect, &b.policy, &b.name))
         });
+        let document = document(&mut policies);
         Ok(Self {
             rules: rules.into(),
-            digest: digest(&mut policies),
+            digest: digest(&document),
+            document,
         })
     }
 
@@ -76,21 +79,29 @@ impl PolicySet {
         &self.digest
     }
 
+    /// The documents in normal form, as JSON: what [`digest`](Self::digest) is the SHA-256 of.
+    pub fn document(&self) -> &[u8] {
+        &self.document
+    }
+
     /// The names of every rule: (policy, rule), in the order in which they are tried.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rules.iter().map(|rule| (&*rule.policy, &*rule.name))
     }
 }
 
-fn digest(policies: &mut [Policy]) -> Arc<str> {
+fn document(policies: &mut [Policy]) -> Arc<[u8]> {
     for policy in &mut *policies {
         policy.spec.rules.sort_by(|a, b| a.name.cmp(&b.name));
     }
     policies.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     // These types hold strings, lists and numbers only: their JSON cannot fail.
-    let json = serde_json::to_vec(policies).unwrap_or_default();
+    serde_json::to_vec(policies).unwrap_or_default().into()
+}
+
+fn digest(document: &[u8]) -> Arc<str> {
     let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(&json) {
+    for byte in Sha256::digest(document) {
         let _ = write!(hex, "{byte:02x}");
     }
     hex.into()

@@ -18,5 +18,5 @@ mod frames;
 mod hang_up;
 mod limits;
 mod people;
-mod served;
+pub mod served;
 mod start;

@@ -23,6 +23,7 @@ mod journey;
 mod oracle;
 mod pod_security;
 mod protobuf;
+mod reload;
 mod suppose;
 mod threats;
 mod tidy;

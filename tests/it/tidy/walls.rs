@@ -68,8 +68,8 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "accept", "identify", "approve", "forward", "record", "journey", "metrics", "store",
-            "config", "console",
+            "accept", "identify", "decide", "approve", "forward", "record", "journey", "metrics",
+            "store", "config", "console",
         ],
     ),
     ("demo", &["mask", "config", "app", "output"]),
