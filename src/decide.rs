@@ -13,6 +13,7 @@ mod lint;
 mod party;
 pub mod period;
 pub mod policy;
+mod rehearse;
 mod rule;
 mod set;
 mod unread;
@@ -26,6 +27,7 @@ use crate::parse::{Ask, RequestInfo};
 use crate::refusal::Refusal;
 use conditions::Trial;
 use policy::Effect;
+use rehearse::settled;
 use rule::{Rule, Verbs, View};
 
 pub use explain::{Explanation, Miss, Part, Without, explain};
@@ -34,6 +36,7 @@ pub use lint::{Lint, Warning, lint};
 pub use party::Party;
 pub use period::Period;
 pub use policy::Policy;
+pub use rehearse::{Leave, Rehearsal, rehearse};
 pub use set::{PolicyError, PolicySet};
 pub use unread::{Asked, is_asked, judge_unread};
 
@@ -79,67 +82,6 @@ pub fn decide(caller: Arc<Caller>, ask: Ask, policy: &PolicySet, now: Timestamp)
         Judged::ByDefault { missing } => {
             Decision::Refuse(not_allowed(missing, &caller, ask.info()))
         }
-    }
-}
-
-/// Leave to ask the cluster, as the caller, what a write would come to.
-#[derive(Debug)]
-pub struct Rehearsal {
-    /// To read the object as it stands.
-    pub look: Option<Permit>,
-    /// To dry-run the write.
-    pub run: Option<Permit>,
-}
-
-/// What may be asked of the cluster before a write is judged: a read and a dry run, made from
-/// the ask itself. Neither can change anything.
-///
-/// # Errors
-/// [`Refusal::Denied`] or [`Refusal::NotAllowed`] if that is the answer whatever would come of
-/// the write; the cluster is not asked then.
-pub fn rehearse(caller: &Arc<Caller>, ask: &Ask, policy: &PolicySet) -> Result<Rehearsal, Refusal> {
-    let (look, run) = (ask.look(), ask.rehearsal());
-    match settled(&**caller, ask, policy) {
-        Some(Judged::By(rule)) => return Err(denied(rule)),
-        Some(Judged::ByDefault { missing }) => {
-            return Err(not_allowed(missing, caller, ask.info()));
-        }
-        Some(Judged::Failed { .. }) | None => {}
-    }
-    let permit = |ask: Ask| Permit {
-        caller: caller.clone(),
-        ask,
-        grant: Grant {
-            policy: "".into(),
-            rule: "".into(),
-            policy_digest: policy.digest.clone(),
-            approval: None,
-        },
-    };
-    Ok(Rehearsal {
-        look: look.map(permit),
-        run: run.map(permit),
-    })
-}
-
-/// The answer whatever would come of a write, before the cluster is asked: a deny, or that no
-/// rule allows it. None if the rules have to see what comes of it, and for what the cluster is
-/// not asked about.
-fn settled<'a, 'p>(
-    caller: impl Into<Party<'a>>,
-    ask: &'a Ask,
-    policy: &'p PolicySet,
-) -> Option<Judged<'p>> {
-    let asked = ask.look().is_some() || ask.rehearsal().is_some();
-    if !asked && ask.can_be_foreseen().is_ok() {
-        return None;
-    }
-    // No condition is asked yet, so no clock either.
-    let view = View::of(caller, ask, Timestamp::UNIX_EPOCH).left_open();
-    match judged(&view, policy) {
-        Judged::By(rule) if rule.effect != Effect::Deny => None,
-        Judged::Failed { .. } => None,
-        answer => Some(answer),
     }
 }
 
@@ -189,6 +131,21 @@ pub struct Approval {
 }
 
 impl Permit {
+    /// To ask the cluster what a write would come to: the ask is a read or a dry run, by its
+    /// making, and no rule has let it through.
+    fn to_ask(caller: &Arc<Caller>, ask: Ask, policy_digest: &Arc<str>) -> Self {
+        Self {
+            caller: caller.clone(),
+            ask,
+            grant: Grant {
+                policy: "".into(),
+                rule: "".into(),
+                policy_digest: policy_digest.clone(),
+                approval: None,
+            },
+        }
+    }
+
     /// Who may.
     pub fn caller(&self) -> &Arc<Caller> {
         &self.caller

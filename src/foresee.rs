@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::decide::{self, Permit, PolicySet};
+use crate::decide::{self, Leave, Permit, PolicySet};
 use crate::forward::{Upstream, forward, next_piece};
 use crate::identify::Caller;
 use crate::parse::{self, Ask, Embedders, Node, Old};
@@ -68,14 +68,15 @@ pub async fn foresee(
     for _ in 0..ATTEMPTS {
         let rehearsal = decide::rehearse(caller, &ask, policy)?;
         ask.can_be_foreseen()?;
+        let leave = rehearsal.leave;
         let old = match rehearsal.look {
             Some(look) => look_at(upstream, look, record).await?,
-            None => Old::Unknown,
+            None => collection(upstream, &ask, &leave, record).await?,
         };
         let Some(run) = rehearsal.run else {
-            return Ok(Foreseen::Result(Box::new(
-                ask.judged_on(None, old, embedders)?,
-            )));
+            let ask = ask.judged_on(None, old, embedders)?;
+            let ask = with_rights(upstream, ask, policy, &leave, record).await?;
+            return Ok(Foreseen::Result(Box::new(ask)));
         };
         let answered = send(upstream, run, record).await?;
         if !answered.status.is_success() {
@@ -84,11 +85,9 @@ pub async fn foresee(
         let result = parse::read_answer(&answered.body)?;
         answered.record.seal(Ended::Complete)?;
         if same_object(&old, &result) {
-            return Ok(Foreseen::Result(Box::new(ask.judged_on(
-                Some(result),
-                old,
-                embedders,
-            )?)));
+            let ask = ask.judged_on(Some(result), old, embedders)?;
+            let ask = with_rights(upstream, ask, policy, &leave, record).await?;
+            return Ok(Foreseen::Result(Box::new(ask)));
         }
     }
     Err(Refusal::NotForeseen {
@@ -107,6 +106,63 @@ async fn look_at(upstream: &Upstream, look: Permit, record: &Record) -> Result<O
     };
     answered.record.seal(Ended::Complete)?;
     Ok(old)
+}
+
+/// All objects that a deletion of a collection would delete.
+async fn collection(
+    upstream: &Upstream,
+    ask: &Ask,
+    leave: &Leave,
+    record: &Record,
+) -> Result<Old, Refusal> {
+    let Some(mut collection) = ask.collection() else {
+        return Ok(Old::Unknown);
+    };
+    while let Some(question) = collection.question() {
+        let answer = read(upstream, leave, question, record).await?;
+        collection.answer(answer.as_ref())?;
+    }
+    Ok(collection.finish())
+}
+
+/// With what the service accounts of its pods may do, if any rule asks for it.
+async fn with_rights(
+    upstream: &Upstream,
+    ask: Ask,
+    policy: &PolicySet,
+    leave: &Leave,
+    record: &Record,
+) -> Result<Ask, Refusal> {
+    let rights = ask.rights().filter(|_| policy.asks_rights());
+    let Some(mut rights) = rights else {
+        return Ok(ask);
+    };
+    while let Some(question) = rights.question() {
+        let answer = read(upstream, leave, question, record).await?;
+        rights.answer(answer.as_ref());
+    }
+    Ok(ask.with_rights(rights))
+}
+
+/// One question as the caller; none for what the cluster does not say. What is not there is
+/// an empty object.
+async fn read(
+    upstream: &Upstream,
+    leave: &Leave,
+    question: Ask,
+    record: &Record,
+) -> Result<Option<Node>, Refusal> {
+    let Some(permit) = leave.to_read(question) else {
+        return Ok(None);
+    };
+    let answered = send(upstream, permit, record).await?;
+    let answer = match answered.status {
+        StatusCode::OK => Some(parse::read_answer(&answered.body)?),
+        StatusCode::NOT_FOUND => Some(Node::Object(Vec::new())),
+        _ => None,
+    };
+    answered.record.seal(Ended::Complete)?;
+    Ok(answer)
 }
 
 /// A dry run's refusal is the real one's, save when it is about dry runs.

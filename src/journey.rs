@@ -171,6 +171,7 @@ async fn judge(
         record.judged(denied(refusal, &policy), None);
     }
     let ask = foreseen?;
+    record.ask(&ask);
     let permit = match decide::decide(caller, ask, &policy, Timestamp::now()) {
         Decision::Permit(permit) => {
             permit.ask().carried()?;

@@ -16,6 +16,7 @@ mod node;
 mod path;
 mod protobuf;
 mod query;
+mod survey;
 mod value;
 mod yaml;
 
@@ -28,6 +29,7 @@ pub use facts::{Embedders, Facts};
 pub use foresee::{Old, read_answer};
 pub use node::Node;
 pub use path::cluster_of;
+pub use survey::{Collection, Rights};
 
 use crate::refusal::Refusal;
 

@@ -58,6 +58,8 @@ pub struct Supposed {
     pub object: Option<Value>,
     /// The object before.
     pub old_object: Option<Value>,
+    /// What the service accounts of its pods may do, in the words of `rbac.grants`.
+    pub grants: Option<Vec<String>>,
 }
 
 /// What is wrong with what was supposed.
@@ -104,6 +106,14 @@ impl Supposed {
     /// # Errors
     /// As the gate would refuse it.
     pub fn ask(&self, rules: &Rules) -> Result<Ask, Refusal> {
+        let ask = self.foreseen(rules)?;
+        Ok(match &self.grants {
+            Some(grants) => ask.supposing(grants),
+            None => ask,
+        })
+    }
+
+    fn foreseen(&self, rules: &Rules) -> Result<Ask, Refusal> {
         let ask = self.request.ask(&self.cluster, &rules.embedders)?;
         let node = |object: &Value| parse::read_answer(object.to_string().as_bytes());
         let old = match (&self.old_object, &self.object) {

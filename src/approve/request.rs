@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value, json};
+
 use crate::identify::Caller;
 use crate::parse::Ask;
 use crate::store::NewHold;
@@ -32,6 +34,22 @@ pub struct Terms {
 impl Terms {
     /// How long a hold waits if its rule says nothing.
     pub const EXPIRES_AFTER: Duration = Duration::from_secs(15 * 60);
+}
+
+/// How many findings of a kind people are shown.
+const MOST_FINDINGS: usize = 20;
+
+/// What it means, for people. Findings are names and paths, never values of Secrets.
+fn facts(ask: &Ask) -> Map<String, Value> {
+    let mut facts = ask.facts().shown();
+    for items in facts.values_mut().filter_map(Value::as_array_mut) {
+        let more = items.len().saturating_sub(MOST_FINDINGS);
+        items.truncate(MOST_FINDINGS);
+        if more > 0 {
+            items.push(json!({"more": more}));
+        }
+    }
+    facts
 }
 
 /// An ask that is to wait for people.
@@ -71,6 +89,7 @@ impl HoldRequest {
             query: ask.query().to_owned(),
             content_type: ask.content_type().map(str::to_owned),
             body: masked_body.to_vec(),
+            facts: Value::Object(facts(ask)).to_string(),
             policy: terms.policy,
             policy_digest: terms.policy_digest,
             rule: terms.rule,

@@ -48,6 +48,7 @@ fn with(f: Fields<'_>, change: impl FnOnce(&mut NewHold)) -> HoldRequest {
         query: f.query.to_owned(),
         content_type: f.content_type.map(str::to_owned),
         body: f.body.to_vec(),
+        facts: "{}".to_owned(),
         policy: "guardrails".to_owned(),
         policy_digest: "sha256:0".to_owned(),
         rule: "privileged-pods".to_owned(),

@@ -60,6 +60,9 @@ pub struct HoldView {
     pub content_type: Option<String>,
     /// The masked body.
     pub body: String,
+    /// What it means: the facts that there are. Of a long list the first 20, and how many
+    /// more there are.
+    pub facts: serde_json::Value,
     /// The policy that holds it.
     pub policy: String,
     /// The digest of that policy's text.
@@ -120,6 +123,7 @@ impl From<HoldRow> for HoldView {
             query: filed.query,
             content_type: filed.content_type,
             body: String::from_utf8_lossy(&filed.body).into_owned(),
+            facts: serde_json::from_str(&filed.facts).unwrap_or_default(),
             policy: filed.policy,
             policy_digest: filed.policy_digest,
             rule: filed.rule,

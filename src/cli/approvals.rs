@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::client::Humans;
 use crate::output::{Output, field, items, labelled, line, plain, print, table};
+use crate::suppose::explain;
 
 /// Lists, shows, approves and denies what waits for a human.
 #[derive(Debug, Subcommand)]
@@ -177,6 +178,13 @@ fn hold(document: &Value) {
             field(vote, "at"),
             field(vote, "comment"),
         ));
+    }
+    let facts = document.get("facts").and_then(Value::as_object);
+    if let Some(facts) = facts.filter(|facts| !facts.is_empty()) {
+        line("What it means:");
+        for fact in explain::facts(facts) {
+            line(plain(&fact));
+        }
     }
     if let Some(body) = document.get("body").filter(|body| !body.is_null()) {
         line("Body (masked):");

@@ -96,6 +96,9 @@ struct More {
     /// The object before a write: a YAML or JSON file
     #[arg(long, value_name = "FILE")]
     old_object: Option<PathBuf>,
+    /// What the service accounts of pods may do, as in facts.rbac.grants: secrets,exec
+    #[arg(long, value_name = "GRANTS", value_delimiter = ',')]
+    service_account_grants: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -181,6 +184,7 @@ impl Explain {
             request,
             object: object.clone(),
             old_object: old_object.clone(),
+            grants: self.more.service_account_grants.clone(),
         };
         Ok(requests.into_iter().map(supposed).collect())
     }

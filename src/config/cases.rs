@@ -115,6 +115,10 @@ pub struct Case {
     /// The object before the write. Default: none if `object` is given, else it is not known.
     #[serde(default)]
     pub old_object: Option<Value>,
+    /// What the service accounts of its pods may do, as in `facts.rbac.grants`: `secrets`,
+    /// `exec`, … Default: it is not known.
+    #[serde(default)]
+    pub service_account_grants: Option<Vec<String>>,
     /// What the rules should say.
     pub verdict: Expected,
     /// The rule that should decide. Default: any.

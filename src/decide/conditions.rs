@@ -73,10 +73,10 @@ impl Condition {
         variables.iter().any(|name| self.expression.uses(name))
     }
 
-    /// Whether it asks for any of these attributes of the caller.
-    pub(super) fn looks_at_caller(&self, attributes: &[&str]) -> bool {
-        let looks = |name: &&str| self.expression.looks_at("caller", name);
-        attributes.iter().any(looks)
+    /// Whether it asks for any of these fields of a variable.
+    pub(super) fn looks_at(&self, variable: &str, fields: &[&str]) -> bool {
+        let looks = |name: &&str| self.expression.looks_at(variable, name);
+        fields.iter().any(looks)
     }
 
     /// Reads a condition, or says what is wrong with its expression and what to do.

@@ -34,6 +34,7 @@ impl Fact {
             Fact::PodSecurityRestricted => object.pod_security.restricted().next().is_some(),
             Fact::SecretsExposed => !object.secrets_exposed.is_empty(),
             Fact::ConfigMapsExposed => !object.config_maps_exposed.is_empty(),
+            Fact::PowerfulServiceAccount => !object.service_account_grants.is_empty(),
             Fact::ProjectedTokens => !object.projected_tokens.is_empty(),
             Fact::NodeName => !object.node_name.is_empty(),
             Fact::ToleratesEverything => says(&object.tolerations, "*"),

@@ -253,6 +253,10 @@ pub enum Fact {
     ConfigMapsExposed,
     /// A pod asks for tokens or certificates to be mounted.
     ProjectedTokens,
+    /// A pod runs as a service account that may do what is out of the ordinary, by the roles
+    /// bound to it: read Secrets, run commands in pods, escalate, … Looked up as the caller;
+    /// what the caller may not read is not known, and does not count.
+    PowerfulServiceAccount,
     /// A pod chooses its node itself.
     NodeName,
     /// A pod tolerates every taint.

@@ -22,6 +22,7 @@ pub struct PolicySet {
     pub(super) rules: Box<[Rule]>,
     pub(super) digest: Arc<str>,
     document: Arc<[u8]>,
+    asks_rights: bool,
 }
 
 /// What is wrong with one field of one policy.
@@ -67,6 +68,7 @@ impl PolicySet {
         });
         let document = document(&mut policies);
         Ok(Self {
+            asks_rights: rules.iter().any(Rule::asks_rights),
             rules: rules.into(),
             digest: digest(&document),
             document,
@@ -82,6 +84,11 @@ impl PolicySet {
     /// The documents in normal form, as JSON: what [`digest`](Self::digest) is the SHA-256 of.
     pub fn document(&self) -> &[u8] {
         &self.document
+    }
+
+    /// Whether any rule asks what the service accounts of pods may do.
+    pub fn asks_rights(&self) -> bool {
+        self.asks_rights
     }
 
     /// The names of every rule: (policy, rule), in the order in which they are tried.

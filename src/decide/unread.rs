@@ -68,6 +68,10 @@ pub enum Asked {
     OldObject,
     /// The caller's uid or other attributes.
     Attributes,
+    /// What the service accounts of pods may do.
+    Rights,
+    /// How many objects the deletion of a collection deletes.
+    Count,
 }
 
 /// Whether a condition that asks for this has a say: whether the judgement could be another
@@ -80,11 +84,17 @@ pub fn is_asked<'a>(
 ) -> bool {
     let view = View::of(caller, ask, Timestamp::UNIX_EPOCH);
     policy.rules.iter().any(|rule| {
+        if what == Asked::Rights {
+            return rule.asks_rights()
+                && misses(rule, &view).iter().all(|miss| miss.field == "facts");
+        }
         let mut conditions = rule.conditions.iter();
         let asks = conditions.any(|condition| match what {
+            Asked::Rights => false,
+            Asked::Count => condition.looks_at("facts", &["deletedObjects"]),
             Asked::Objects => condition.uses(&["object", "oldObject"]),
             Asked::OldObject => condition.uses(&["oldObject"]),
-            Asked::Attributes => condition.looks_at_caller(&["uid", "extra"]),
+            Asked::Attributes => condition.looks_at("caller", &["uid", "extra"]),
         });
         asks && misses(rule, &view).is_empty()
     })

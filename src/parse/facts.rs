@@ -18,6 +18,7 @@ mod rbac;
 mod restricted;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 pub use control::{Control, PodSecurity, Violation};
 pub use embed::Embedders;
@@ -28,6 +29,7 @@ use super::node::Node;
 use super::{Old, RequestInfo, body::Media};
 use crate::refusal::Refusal;
 use found::Found;
+pub(super) use rbac::grants;
 
 /// What a request means, and its object. As JSON, the names that rules, records and people
 /// see; each of them is always there.
@@ -46,6 +48,8 @@ pub struct Facts {
     pub mints_token: bool,
     /// The request deletes every object that a selector matches.
     pub deletes_collection: bool,
+    /// How many objects that selector matches; 0 for everything else.
+    pub deleted_objects: u64,
     /// The request deletes a Namespace and everything in it.
     pub deletes_namespace: bool,
     /// What the object means.
@@ -54,6 +58,26 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The facts that there are, for people: nothing that is false, zero or empty.
+    pub fn shown(&self) -> Map<String, Value> {
+        let Ok(Value::Object(facts)) = serde_json::to_value(self) else {
+            return Map::new();
+        };
+        let says_something = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Number(number) => number.as_u64() != Some(0),
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(entries) => entries
+                .values()
+                .any(|value| value.as_array().is_none_or(|items| !items.is_empty())),
+            Value::Bool(true) | Value::String(_) => true,
+        };
+        facts
+            .into_iter()
+            .filter(|(_, value)| says_something(value))
+            .collect()
+    }
+
     /// What the object means, in place of what was known of it so far; what the request
     /// says by itself stays.
     pub(super) fn set_object(&mut self, info: &RequestInfo, object: ObjectFacts) {
@@ -77,6 +101,7 @@ pub(super) fn of_request(info: &RequestInfo, command: Vec<String>) -> Facts {
         exec_command: command,
         mints_token: is_token_request(info),
         deletes_collection: info.is_resource && info.verb == "deletecollection",
+        deleted_objects: 0,
         deletes_namespace: of("namespaces") && deletes,
         object: ObjectFacts::default(),
     }

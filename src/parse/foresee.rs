@@ -26,7 +26,8 @@ const STORED: [&str; 7] = [
     "resize",
 ];
 
-/// The object before a write.
+/// The object before a write; before the deletion of a collection, the list of all objects that
+/// it deletes, by namespace, name and uid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Old {
     /// Nobody looked, or the caller may not see it.
@@ -75,11 +76,16 @@ impl Ask {
             path,
             ..self.info.clone()
         };
-        Some(Self {
+        Some(self.reading(info, String::new(), "application/json"))
+    }
+
+    /// A read that the gate makes of it, at the same cluster.
+    pub(super) fn reading(&self, info: RequestInfo, query: String, accept: &str) -> Self {
+        Self {
             cluster: self.cluster.clone(),
             method: Method::GET,
-            query: String::new(),
-            accept: "application/json".to_owned(),
+            query,
+            accept: accept.to_owned(),
             content_type: None,
             media: Media::Json,
             delete_options: Vec::new(),
@@ -92,7 +98,7 @@ impl Ask {
             dry_run: false,
             user_agent: self.user_agent.clone(),
             info,
-        })
+        }
     }
 
     /// The same write as a dry run; none if its body says by itself what comes of it, or if
@@ -153,6 +159,10 @@ impl Ask {
             self.facts.set_object(&self.info, meant);
             self.object = Some(Arc::new(result));
         }
+        self.facts.deleted_objects = match (self.info.verb, &old) {
+            ("deletecollection", Old::Known(all)) => items_of(all).len() as u64,
+            _ => 0,
+        };
         self.old = old;
         self.bound = self.bind();
         Ok(self)
@@ -256,6 +266,10 @@ impl Ask {
         entries.push(("preconditions".into(), Node::Object(preconditions)));
         Some(Node::Object(entries))
     }
+}
+
+fn items_of(list: &Node) -> &[Node] {
+    list.get("items").map(Node::items).unwrap_or_default()
 }
 
 fn delete_option(name: &str, value: &str) -> Node {

@@ -18,6 +18,9 @@ const MAX_GROUPS: usize = 32;
 const GROUP: usize = 256;
 const MAX_PRIVILEGED: usize = 16;
 
+/// How many rights of service accounts are kept: one of each kind, and some.
+const MAX_GRANTS: usize = 16;
+
 /// Who asks, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -120,6 +123,12 @@ pub struct What {
     /// Where the body asks for a privileged container, the first 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub privileged: Vec<String>,
+    /// How many objects the deletion of a collection deletes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub deleted_objects: u64,
+    /// What the service accounts of its pods may do out of the ordinary, where it is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub service_account_grants: Vec<String>,
     /// The content type of the body that goes upstream.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub content_type: String,
@@ -144,6 +153,7 @@ impl From<&Ask> for What {
     fn from(ask: &Ask) -> Self {
         let (info, facts) = (ask.info(), ask.facts());
         let privileged = facts.object.privileged.iter().take(MAX_PRIVILEGED);
+        let grants = facts.object.service_account_grants.iter().take(MAX_GRANTS);
         Self {
             cluster: cut(ask.cluster(), NAME),
             method: cut(ask.method().as_str(), NAME),
@@ -161,6 +171,8 @@ impl From<&Ask> for What {
             secrets: facts.secrets,
             exec_like: facts.exec_like,
             privileged: privileged.map(|found| cut(&found.field, GROUP)).collect(),
+            deleted_objects: facts.deleted_objects,
+            service_account_grants: grants.map(|found| cut(&found.value, NAME)).collect(),
             content_type: cut(ask.content_type().unwrap_or_default(), NAME),
             body_bytes: ask.body().len() as u64,
         }
@@ -268,6 +280,8 @@ mod tests {
             secrets: true,
             exec_like: true,
             privileged: vec![hostile(GROUP); MAX_PRIVILEGED],
+            deleted_objects: u64::MAX,
+            service_account_grants: vec![hostile(NAME); MAX_GRANTS],
             content_type: name(),
             body_bytes: u64::MAX,
         }

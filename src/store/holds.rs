@@ -210,12 +210,12 @@ fn insert(c: &Connection, id: &str, new: &NewHold, now: i64) -> Result<(), Store
         "INSERT INTO holds (id, digest, state, filed_at, expires_at, wait_us,
              agent, principal, issuer, aliases, caller_groups,
              cluster, method, verb, api_group, resource, subresource, namespace, name,
-             path, query, content_type, body,
+             path, query, content_type, body, facts,
              policy, policy_digest, rule, reason, approver_groups, quorum)
          VALUES (:id, :digest, 'pending', :filed_at, :expires_at, :wait_us,
              :agent, :principal, :issuer, :aliases, :caller_groups,
              :cluster, :method, :verb, :api_group, :resource, :subresource, :namespace, :name,
-             :path, :query, :content_type, :body,
+             :path, :query, :content_type, :body, :facts,
              :policy, :policy_digest, :rule, :reason, :approver_groups, :quorum)",
     )?
     .execute(named_params! {
@@ -241,6 +241,7 @@ fn insert(c: &Connection, id: &str, new: &NewHold, now: i64) -> Result<(), Store
         ":query": new.query,
         ":content_type": new.content_type,
         ":body": new.body,
+        ":facts": new.facts,
         ":policy": new.policy,
         ":policy_digest": new.policy_digest,
         ":rule": new.rule,

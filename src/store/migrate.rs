@@ -11,6 +11,7 @@ use super::{StoreError, signed};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_holds.sql"),
     include_str!("../../migrations/0002_index.sql"),
+    include_str!("../../migrations/0003_facts.sql"),
 ];
 
 /// Applies what is missing, all of it or nothing.

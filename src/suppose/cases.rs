@@ -144,6 +144,7 @@ fn supposed(at: &CaseAt) -> Result<Supposed, Problem> {
         request,
         object: case.object.clone(),
         old_object: case.old_object.clone(),
+        grants: case.service_account_grants.clone(),
     })
 }
 

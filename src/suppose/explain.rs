@@ -2,6 +2,8 @@
 
 mod lines;
 
+pub use lines::facts;
+
 use serde_json::{Map, Value, json};
 
 use super::replay::{Replay, Unknown};
@@ -10,7 +12,7 @@ use crate::config::Rules;
 use crate::config::cases::Expected;
 use crate::decide::policy::Effect;
 use crate::decide::{Explanation, Part, Verdict, Without, operation};
-use crate::parse::{Ask, Facts};
+use crate::parse::Ask;
 use crate::record::asked::Grounds;
 
 /// How many rules that came near are told.
@@ -92,7 +94,7 @@ pub fn of_record<'r>(replay: &Replay<'_>, rules: &'r Rules) -> Explained<'r> {
 fn judged<'r>(supposed: &Supposed, ask: &Ask, rules: &'r Rules) -> Judged<'r> {
     Judged {
         operation: operation(ask.info()),
-        facts: shown(ask.facts()),
+        facts: ask.facts().shown(),
         explanation: supposed.explain(ask, rules),
     }
 }
@@ -127,25 +129,6 @@ fn circumstances(supposed: &Supposed) -> String {
         "{}{principal}{groups} on {} at {}",
         who.agent, supposed.cluster, supposed.now
     )
-}
-
-/// The facts that there are.
-fn shown(facts: &Facts) -> Map<String, Value> {
-    let Ok(Value::Object(facts)) = serde_json::to_value(facts) else {
-        return Map::new();
-    };
-    let says_something = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(entries) => entries
-            .values()
-            .any(|value| value.as_array().is_none_or(|items| !items.is_empty())),
-        _ => true,
-    };
-    facts
-        .into_iter()
-        .filter(|(_, value)| says_something(value))
-        .collect()
 }
 
 impl Explained<'_> {

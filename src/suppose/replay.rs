@@ -29,6 +29,9 @@ pub enum Unknown {
     BodyNotRecorded,
     /// The rules look at what came of it, or at what was there, which is not on record.
     ObjectNotRecorded,
+    /// The rules look at what only the cluster knew: how many objects were deleted, what a
+    /// service account might do.
+    ClusterNotAsked,
     /// The rules look at an object in which values are masked.
     Masked,
     /// Its path or query is on record in part only.
@@ -51,6 +54,10 @@ impl Unknown {
             Self::BodyNotRecorded => "the rules look at the body, which is not on record",
             Self::ObjectNotRecorded => {
                 "the rules look at what came of it, or was there before, which is not on record"
+            }
+            Self::ClusterNotAsked => {
+                "the rules look at what only the cluster knew then: how many objects would be \
+                 deleted, or what a service account may do"
             }
             Self::Masked => "the rules look at an object in which values are masked on record",
             Self::Cut => "its path or query is too long to be on record whole",
@@ -129,6 +136,7 @@ impl<'a> Replay<'a> {
                 object,
                 // Never on record.
                 old_object: None,
+                grants: None,
             },
             unread: missing,
             masked,
@@ -195,6 +203,10 @@ impl<'a> Replay<'a> {
         );
         if changes && asked(Asked::OldObject) {
             return Err(Unknown::ObjectNotRecorded);
+        }
+        let counts = ask.info().verb == "deletecollection" && asked(Asked::Count);
+        if counts || (ask.rights().is_some() && asked(Asked::Rights)) {
+            return Err(Unknown::ClusterNotAsked);
         }
         if self.masked && asked(Asked::Objects) {
             return Err(Unknown::Masked);

@@ -25,5 +25,6 @@ mod pod_security;
 mod protobuf;
 mod reload;
 mod suppose;
+mod survey;
 mod threats;
 mod tidy;

@@ -101,6 +101,11 @@ pub struct ObjectFacts {
     pub node_name: Vec<Finding>,
     /// The service account of each pod.
     pub service_accounts: Vec<ServiceAccount>,
+    /// What those service accounts may do out of the ordinary, by the roles that are bound to
+    /// them; the values are those of `rbac.grants`.
+    pub service_account_grants: Vec<Finding>,
+    /// Whether that is known: a rule asks for it, and the caller may read roles and bindings.
+    pub service_account_grants_known: bool,
     /// Tokens and certificates that pods ask to be mounted; the value is the audience, or
     /// the signer.
     pub projected_tokens: Vec<Finding>,

@@ -3,6 +3,8 @@
 //!
 //! Source: <https://kubernetes.io/docs/concepts/security/rbac-good-practices/>.
 
+use std::collections::BTreeSet;
+
 use super::found::{Found, Subject};
 use super::pod::{items, present, text};
 use crate::parse::{Node, RequestInfo};
@@ -31,6 +33,13 @@ pub(super) fn judge(info: &RequestInfo, object: &Node, found: &mut Found) {
         "rolebindings" | "clusterrolebindings" => binding(object, found),
         _ => {}
     }
+}
+
+/// What a role grants out of the ordinary, each once.
+pub(in crate::parse) fn grants(role: &Node) -> BTreeSet<&'static str> {
+    let rules = items(Some(role), "rules").iter();
+    let rules = rules.map(|node| Rule { node, part: false });
+    rules.flat_map(|rule| rule.grants()).collect()
 }
 
 fn role(object: &Node, found: &mut Found) {

@@ -124,9 +124,9 @@ fn the_names_of_facts_are_stable() {
         .keys()
         .map(String::as_str)
         .collect();
-    let expected = "secrets execLike execCommand mintsToken deletesCollection deletesNamespace \
+    let expected = "secrets execLike execCommand mintsToken deletesCollection deletedObjects deletesNamespace \
         unclear privileged hostNamespaces hostUsers hostPath hostPorts addedCapabilities \
-        runAsRoot podSecurity images commands nodeName serviceAccounts projectedTokens \
+        runAsRoot podSecurity images commands nodeName serviceAccounts serviceAccountGrants serviceAccountGrantsKnown projectedTokens \
         secretsExposed configMapsExposed tolerations priorityClasses rbac serviceTypes \
         externalIPs externalNames podSecurityLabels secretTypes apiServerCalls";
     assert_eq!(names.join(" "), expected);

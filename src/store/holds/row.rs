@@ -114,6 +114,8 @@ pub struct NewHold {
     pub content_type: Option<String>,
     /// The body, already masked, for people to read.
     pub body: Vec<u8>,
+    /// What it means, as JSON.
+    pub facts: String,
     /// The policy that holds it.
     pub policy: String,
     /// The digest of that policy's text when the hold was filed.
@@ -191,6 +193,7 @@ pub(super) fn hold_row(row: &Row<'_>) -> rusqlite::Result<HoldRow> {
             query: row.get("query")?,
             content_type: row.get("content_type")?,
             body: row.get("body")?,
+            facts: row.get("facts")?,
             policy: row.get("policy")?,
             policy_digest: row.get("policy_digest")?,
             rule: row.get("rule")?,

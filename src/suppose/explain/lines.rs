@@ -1,7 +1,7 @@
 //! An explanation for people, line by line. Part of `suppose`; what a stranger wrote stays
 //! within its line.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Explained, Judged, effect, matching, nearest};
 use crate::config::cases::Expected;
@@ -60,9 +60,7 @@ impl Judged<'_> {
         let explanation = &self.explanation;
         if !self.facts.is_empty() {
             lines.push("\nWhat it means".to_owned());
-            for (name, value) in &self.facts {
-                say_fact(name, value, lines);
-            }
+            lines.extend(facts(&self.facts));
         }
         let matching: Vec<&Part<'_>> = matching(explanation).collect();
         if !matching.is_empty() {
@@ -145,6 +143,15 @@ impl Judged<'_> {
 }
 
 /// One line for a finding, and no more than a screen of them.
+/// Facts for people, line by line.
+pub fn facts(facts: &Map<String, Value>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, value) in facts {
+        say_fact(name, value, &mut lines);
+    }
+    lines
+}
+
 fn say_fact(name: &str, value: &Value, lines: &mut Vec<String>) {
     const MOST: usize = 8;
     let items = match value {

@@ -292,11 +292,11 @@ pub const PROOFS: &[Proof] = &[
     proof("Ask", "src/parse.rs", &["head"], true),
     proof("Hold", "src/decide.rs", &["decide"], false),
     proof("Approval", "src/approve.rs", &["spend"], false),
-    // `rehearse` lets reads and dry runs out, which the ask itself makes of a write.
+    // `to_ask` lets reads and dry runs out, which the ask itself makes of a write.
     proof(
         "Permit",
         "src/decide.rs",
-        &["decide", "granted", "rehearse"],
+        &["decide", "granted", "to_ask"],
         false,
     ),
     proof("Written", "src/record/request.rs", &["intent"], false),
