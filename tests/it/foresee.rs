@@ -27,17 +27,6 @@ fn deployment(name: &str, privileged: bool) -> Value {
 }
 
 impl World {
-    /// As the cluster's administrator, past the gate.
-    fn admin_creates(&self, namespace: &str, object: &Value) {
-        let file = self.dir.join(format!("{}.json", uuid::Uuid::new_v4()));
-        std::fs::write(&file, object.to_string()).unwrap();
-        let file = file.to_str().unwrap();
-        self.scene
-            .control
-            .kubectl(&["-n", namespace, "create", "-f", file])
-            .unwrap();
-    }
-
     async fn patch(&self, path: &str, kind: &str, body: &Value) -> (u16, Value) {
         json_of(
             self.ask("PATCH", path)

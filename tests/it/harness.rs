@@ -74,6 +74,17 @@ impl World {
         name
     }
 
+    /// Makes an object as the cluster's administrator, past the gate.
+    pub fn admin_creates(&self, namespace: &str, object: &Value) {
+        let file = self.dir.join(format!("{}.json", uuid::Uuid::new_v4()));
+        std::fs::write(&file, object.to_string()).unwrap();
+        let file = file.to_str().unwrap();
+        self.scene
+            .control
+            .kubectl(&["-n", namespace, "create", "-f", file])
+            .unwrap();
+    }
+
     /// Another gate on the same scene, its configuration changed by `change`.
     pub async fn another_gate(&self, change: impl FnOnce(&mut Value)) -> (RunningGate, PathBuf) {
         let (configuration, data) = self.configured(change);

@@ -3,6 +3,7 @@
 //! what users get wrong in `bad_input`.
 
 mod answers;
+mod conditions;
 mod decisions;
 mod doors;
 mod forwarding;
