@@ -12,7 +12,7 @@ mod identities;
 mod ledger;
 mod masking;
 mod terminal;
-mod upstream;
+pub mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -38,22 +38,33 @@
 //! | attacks | file |
 //! |---|---|
 //! | 1, 3, 8: headers and upgrades | `requests` |
+//! | 7: channels into pods | `channels` |
 //! | 9, 10: proxies and paths | `targets` |
 //! | 4: tokens that are none, and those that nobody signed | `tokens`, `forgeries` |
 //! | 4, 5: what a token may say | `claims` |
 //! | 25: one request hidden in another | `desync`, `smuggling` |
 //! | 11, 12: queries and bodies | `objects` |
+//! | 13: dry runs | `dry_runs` |
+//! | 14: privilege | `privilege` |
 //! | 15: holds and approvals | `approvals` |
 //! | 20: what is kept and told | `disclosure` |
 //! | 22: the two doors | `doors` |
+//! | 23, 26: one cluster or another, or none | `clusters`, `astray` |
+//! | 28: credentials | `minting` |
 
 mod approvals;
+mod astray;
+mod channels;
 mod claims;
+mod clusters;
 mod desync;
 mod disclosure;
 mod doors;
+mod dry_runs;
 mod forgeries;
+mod minting;
 mod objects;
+mod privilege;
 mod requests;
 mod smuggling;
 mod stage;

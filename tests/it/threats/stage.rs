@@ -1,10 +1,12 @@
 //! A gate of a test's own, decided by the test's own rules, and those who come to its doors.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use gateward::demo::scene::{CLUSTER, HUMANS_AUDIENCE, RunningGate};
 use serde_json::{Value, json};
 
+use super::trap::{Answer, exchange, recorded};
 use crate::harness::{Capture, json_of, world};
 
 /// The gate, and how it was configured.
@@ -99,6 +101,17 @@ impl Stage {
         json_of(request).await
     }
 
+    /// Sends bytes as they are to the agents' door.
+    pub async fn raw(&self, request: &[u8]) -> Answer {
+        let answer = exchange(self.gate().agents, request, None).await;
+        answer.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(request)))
+    }
+
+    /// What the ledger says of the request that got this answer.
+    pub async fn record_of(&self, answer: &Answer) -> Value {
+        recorded(world(), &self.data, answer.header("audit-id").unwrap()).await
+    }
+
     /// Files a hold by this request; its id.
     pub async fn file(&self, token: &str, method: &str, path: &str, body: &Value) -> String {
         held(self.send(token, method, path, Some(body)).await)
@@ -128,6 +141,27 @@ impl Stage {
         let (status, hold) = json_of(world().human_at(self.gate(), "GET", &path, &token)).await;
         assert_eq!(status, 200, "{hold}");
         hold
+    }
+}
+
+/// What the cluster's own audit log says of requests whose URI contains `part`, up to now.
+pub async fn cluster_saw(part: &str) -> Vec<Value> {
+    let control = &world().scene.control;
+    let now = uuid::Uuid::new_v4().to_string();
+    let mark = format!("/version?now={now}");
+    control.kubectl(&["get", "--raw", &mark]).unwrap();
+    let begun = Instant::now();
+    loop {
+        let log = std::fs::read_to_string(control.audit_log()).unwrap();
+        if log.contains(&now) {
+            let events = log.lines().filter(|line| line.contains(part));
+            return events
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .filter(|event| event["requestURI"].as_str().unwrap().contains(part))
+                .collect();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "no event {mark}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! A gate whose cluster is a trap: whatever reaches it is kept, byte for byte, and nothing
 //! hostile may.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -92,36 +93,13 @@ impl Trap {
     /// Sends bytes as they are over HTTP/1.1 and reads one answer to its end; none if the gate
     /// says nothing.
     pub async fn send(&self, request: &[u8]) -> Option<Answer> {
-        self.exchange(request, None).await
+        exchange(self.gate.agents, request, None).await
     }
 
     /// The same, and reads on for a moment: a second answer would be found in the body.
     pub async fn send_and_wait(&self, request: &[u8]) -> Option<Answer> {
-        self.exchange(request, Some(Duration::from_millis(500)))
-            .await
-    }
-
-    async fn exchange(&self, request: &[u8], moment: Option<Duration>) -> Option<Answer> {
-        let mut stream = world().tls(self.gate.agents).await;
-        // The gate may hang up before it has read all.
-        let _ = stream.write_all(request).await;
-        let mut text = Vec::new();
-        let mut buffer = [0; 16384];
-        let mut wait = Duration::from_secs(10);
-        let closed = loop {
-            match tokio::time::timeout(wait, stream.read(&mut buffer)).await {
-                Ok(Ok(0) | Err(_)) => break true,
-                Ok(Ok(read)) => text.extend_from_slice(&buffer[..read]),
-                Err(_) => break false,
-            }
-            if whole(&text, request.starts_with(b"HEAD ")) {
-                let Some(moment) = moment else {
-                    break false;
-                };
-                wait = moment;
-            }
-        };
-        Answer::read(&String::from_utf8_lossy(&text), closed)
+        let moment = Some(Duration::from_millis(500));
+        exchange(self.gate.agents, request, moment).await
     }
 
     /// A request with these header lines beside Host and a good token.
@@ -245,6 +223,35 @@ impl Trap {
     pub fn kept(&self) -> String {
         String::from_utf8_lossy(&world().kept(&self.data)).into_owned()
     }
+}
+
+/// Sends bytes as they are to an agents' door over HTTP/1.1 and reads one answer to its end, and
+/// on for `moment`; none if the gate says nothing.
+pub async fn exchange(
+    agents: SocketAddr,
+    request: &[u8],
+    moment: Option<Duration>,
+) -> Option<Answer> {
+    let mut stream = world().tls(agents).await;
+    // The gate may hang up before it has read all.
+    let _ = stream.write_all(request).await;
+    let mut text = Vec::new();
+    let mut buffer = [0; 16384];
+    let mut wait = Duration::from_secs(10);
+    let closed = loop {
+        match tokio::time::timeout(wait, stream.read(&mut buffer)).await {
+            Ok(Ok(0) | Err(_)) => break true,
+            Ok(Ok(read)) => text.extend_from_slice(&buffer[..read]),
+            Err(_) => break false,
+        }
+        if whole(&text, request.starts_with(b"HEAD ")) {
+            let Some(moment) = moment else {
+                break false;
+            };
+            wait = moment;
+        }
+    };
+    Answer::read(&String::from_utf8_lossy(&text), closed)
 }
 
 /// What the ledger in this data directory says first under an id.
