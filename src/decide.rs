@@ -13,6 +13,7 @@ mod lint;
 mod party;
 pub mod period;
 pub mod policy;
+mod reach;
 mod rehearse;
 mod rule;
 mod set;

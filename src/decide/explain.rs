@@ -191,6 +191,7 @@ fn selects(rule: &Rule) -> Vec<(String, String)> {
     add("subjects.agents", words(&rule.agents));
     add("subjects.principals", words(&rule.principals));
     add("subjects.groups", words(&rule.groups));
+    add("subjects.exceptGroups", words(&rule.except_groups));
     for condition in rule.conditions.iter() {
         let (name, expression) = condition.words();
         add(
@@ -250,6 +251,12 @@ pub(super) fn misses(rule: &Rule, view: &View<'_>) -> Vec<Miss> {
         rule.matches_groups(caller),
         "subjects.groups",
         say(&rule.groups),
+        &caller.groups.join(", "),
+    );
+    asked(
+        !rule.excepts(caller),
+        "subjects.exceptGroups",
+        format!("none of {}", say(&rule.except_groups)),
         &caller.groups.join(", "),
     );
     misses

@@ -3,6 +3,7 @@
 //! pure, and changes nothing: rules mean the same with and without a warning.
 //!
 //! A warning is only given where it is certain. What may be a custom resource is left alone.
+//! Who is excepted from a rule (`exceptGroups`) is named in a warning that is not about them.
 
 mod cover;
 mod never;

@@ -150,7 +150,8 @@ pub enum Effect {
     Allow,
 }
 
-/// Whom a rule is about. Within a list any entry may match; each list given must match.
+/// Whom a rule is about. Within a list any entry may match; each list given must match, but
+/// for `exceptGroups`, which must not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Subjects {
@@ -164,6 +165,9 @@ pub struct Subjects {
     /// Patterns of groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
+    /// Patterns of groups whose members the rule is not about, whatever else matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub except_groups: Option<Vec<String>>,
 }
 
 /// What a request does.

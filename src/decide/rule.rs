@@ -13,6 +13,7 @@ use super::conditions::Conditions;
 use super::glob::Glob;
 use super::party::Party;
 use super::policy::{Effect, Fact, Verb};
+pub(super) use super::reach::spans_namespaces;
 use crate::parse::{Ask, Facts, Node, Old, RequestInfo};
 
 /// Patterns of which any may match; `None` means that nothing was said.
@@ -32,6 +33,7 @@ pub(super) struct Rule {
     pub agents: Globs,
     pub principals: Globs,
     pub groups: Globs,
+    pub except_groups: Globs,
     pub clusters: Globs,
     pub verbs: Verbs,
     pub target: Target,
@@ -177,6 +179,7 @@ impl Rule {
         within(&self.agents, caller.agent)
             && self.matches_principal(caller)
             && self.matches_groups(caller)
+            && !self.excepts(caller)
     }
 
     pub(super) fn matches_principal(&self, caller: &Party<'_>) -> bool {
@@ -187,6 +190,12 @@ impl Rule {
     pub(super) fn matches_groups(&self, caller: &Party<'_>) -> bool {
         let mut groups = caller.groups.iter();
         self.groups.is_none() || groups.any(|group| within(&self.groups, group))
+    }
+
+    /// Whether the caller is in a group that the rule is not about.
+    pub(super) fn excepts(&self, caller: &Party<'_>) -> bool {
+        let except = self.except_groups.as_deref().unwrap_or_default();
+        caller.groups.iter().any(|group| any(except, group))
     }
 
     fn matches_target(&self, view: &View<'_>) -> bool {
@@ -346,53 +355,4 @@ pub(super) fn any(globs: &[Glob], text: &str) -> bool {
 
 pub(super) fn within(globs: &Globs, text: &str) -> bool {
     globs.as_ref().is_none_or(|globs| any(globs, text))
-}
-
-/// Whether the request may reach objects in namespaces that its path does not name.
-pub(super) fn spans_namespaces(info: &RequestInfo) -> bool {
-    let is_namespaces = info.resource == "namespaces" && info.api_group.is_empty();
-    info.namespace.is_empty()
-        && match info.verb {
-            "list" | "watch" | "deletecollection" => !is_cluster_scoped(info),
-            // Whatever a namespace is called in its body, rules on that name are about it.
-            "create" => is_namespaces,
-            _ => false,
-        }
-}
-
-/// Built-in resources that lie in no namespace, so that a rule on a namespace is never about
-/// them. Groups below `k8s.io` are reserved, no custom resource can take these names.
-/// `namespaces` is not among them: each object counts as lying in the namespace it is.
-fn is_cluster_scoped(info: &RequestInfo) -> bool {
-    matches!(
-        (info.api_group.as_str(), info.resource.as_str()),
-        ("", "nodes" | "persistentvolumes" | "componentstatuses")
-            | ("admissionregistration.k8s.io", _)
-            | ("apiextensions.k8s.io", "customresourcedefinitions")
-            | ("apiregistration.k8s.io", "apiservices")
-            | (
-                "certificates.k8s.io",
-                "certificatesigningrequests" | "clustertrustbundles"
-            )
-            | ("flowcontrol.apiserver.k8s.io", _)
-            | (
-                "networking.k8s.io",
-                "ingressclasses" | "ipaddresses" | "servicecidrs"
-            )
-            | ("node.k8s.io", "runtimeclasses")
-            | (
-                "rbac.authorization.k8s.io",
-                "clusterroles" | "clusterrolebindings"
-            )
-            | ("resource.k8s.io", "deviceclasses" | "resourceslices")
-            | ("scheduling.k8s.io", "priorityclasses")
-            | (
-                "storage.k8s.io",
-                "csidrivers"
-                    | "csinodes"
-                    | "storageclasses"
-                    | "volumeattachments"
-                    | "volumeattributesclasses"
-            )
-    )
 }

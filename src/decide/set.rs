@@ -180,6 +180,7 @@ impl Check<'_> {
     fn rule(&mut self, at: &str, policy: &Arc<str>, spec: &RuleSpec) -> Option<Rule> {
         let reason = self.reason(at, spec);
         let subjects = spec.subjects.clone().unwrap_or_default();
+        let except = subjects.except_groups.as_deref();
         let target = self.target(at, spec);
         let verbs = self.verbs(at, spec);
         let conditions = self.conditions(at, spec);
@@ -201,6 +202,7 @@ impl Check<'_> {
             agents: self.globs(at, "subjects.agents", subjects.agents.as_deref()),
             principals: self.globs(at, "subjects.principals", subjects.principals.as_deref()),
             groups: self.globs(at, "subjects.groups", subjects.groups.as_deref()),
+            except_groups: self.globs(at, "subjects.exceptGroups", except),
             clusters: self.globs(at, "clusters", spec.clusters.as_deref()),
             verbs,
             target: target?,

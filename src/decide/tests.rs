@@ -405,6 +405,40 @@ fn subjects_are_any_of_a_list_and_all_of_the_lists() {
 }
 
 #[test]
+fn a_rule_is_not_about_members_of_the_groups_that_it_excepts() {
+    let set = set(&[
+        r#"{name: a, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], subjects: {exceptGroups: [interns]}}"#,
+        r#"{name: h, effect: hold, reason: h., verbs: [get], apiGroups: [""], resources: [pods], namespaces: [prod], subjects: {groups: [dev], exceptGroups: ["oncall-*", root]}}"#,
+        r#"{name: d, effect: deny, reason: d., verbs: [get], apiGroups: [""], resources: [pods], namespaces: [vault], subjects: {exceptGroups: [root]}}"#,
+    ]);
+    let table = [
+        ("prod", &["dev"][..], Verdict::Hold),
+        ("prod", &["dev", "oncall-eu"][..], Verdict::Allow),
+        ("prod", &["root", "dev", "x"][..], Verdict::Allow),
+        ("prod", &["dev", "oncall"][..], Verdict::Hold),
+        ("prod", &["dev", "Root"][..], Verdict::Hold),
+        ("prod", &[][..], Verdict::Allow),
+        (
+            "prod",
+            &["dev", "root", "interns"][..],
+            Verdict::DefaultDeny,
+        ),
+        ("vault", &[][..], Verdict::Deny),
+        ("vault", &["dev", "oncall-eu"][..], Verdict::Deny),
+        ("vault", &["root"][..], Verdict::Allow),
+    ];
+    for (namespace, groups, expected) in table {
+        let mut asked = Asked::new(&format!("GET /api/v1/namespaces/{namespace}/pods/p"));
+        asked.caller = Caller::for_test("root", Some("root"), groups);
+        assert_eq!(
+            asked.judge(&set).verdict,
+            expected,
+            "{namespace} {groups:?}"
+        );
+    }
+}
+
+#[test]
 fn paths_and_resources_do_not_mix() {
     let set =
         set(&[r#"{name: a, effect: allow, verbs: [get], nonResourceURLs: [/healthz, "/apis/*"]}"#]);
@@ -493,6 +527,11 @@ fn every_mistake_in_a_rule_is_found_with_its_field() {
             r#"{name: a, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], namespaces: [""]}"#,
             "namespaces[0]",
             "empty pattern",
+        ),
+        (
+            r#"{name: a, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], subjects: {exceptGroups: []}}"#,
+            "subjects.exceptGroups",
+            "empty list",
         ),
         (
             r#"{name: a, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], subjects: {agents: [""]}}"#,

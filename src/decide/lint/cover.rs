@@ -9,9 +9,10 @@ use crate::decide::rule::{Globs, Rule, Target, Verbs};
 pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
     let others = || set.rules.iter().filter(|other| !is(other, rule));
     // Effects are ordered as they beat each other.
-    if let Some(stronger) = others().find(|it| it.effect < rule.effect && covers(it, rule)) {
+    if let Some(stronger) = others().find(|it| it.effect < rule.effect && stops(it, rule)) {
         let (does, name) = (does(stronger.effect), name(stronger));
-        if rule.effect == Effect::Allow && covers(rule, stronger) {
+        let exact = stronger.except_groups.is_none();
+        if rule.effect == Effect::Allow && exact && covers(rule, stronger) {
             look.warn(
                 Lint::Contradicts,
                 "",
@@ -22,7 +23,10 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
             look.warn(
                 Lint::Shadowed,
                 "",
-                format!("has no say: {name} {does} everything that it is about"),
+                format!(
+                    "has no say: {name} {does} everything that it is about{}",
+                    excepted(stronger)
+                ),
                 Some("remove it, or narrow the other one".to_owned()),
             );
         }
@@ -53,8 +57,23 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
     }
 }
 
+/// Whether `stronger` surely stops whatever `rule` is about. Who is excepted from it by group
+/// does not count where an allow rule is about everybody: for them others will allow it.
+pub(super) fn stops(stronger: &Rule, rule: &Rule) -> bool {
+    match rule.effect == Effect::Allow && rule.groups.is_none() {
+        true => covers_others(stronger, rule),
+        false => covers(stronger, rule),
+    }
+}
+
 /// Whether `wide` surely matches whatever `narrow` matches. It may say no where it does.
 pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
+    let fewer = |except: &[Glob]| all(narrow.except_groups.as_deref().unwrap_or_default(), except);
+    wide.except_groups.as_deref().is_none_or(fewer) && covers_others(wide, narrow)
+}
+
+/// The same for callers that `wide` does not except.
+fn covers_others(wide: &Rule, narrow: &Rule) -> bool {
     wide.conditions.is_empty()
         && narrow.verbs.without(wide.verbs) == Verbs::none()
         && optional(&wide.clusters, &narrow.clusters, true)
@@ -113,7 +132,8 @@ fn said(subresources: &Globs, effect: Effect) -> Box<[Glob]> {
     }
 }
 
-fn all(wide: &[Glob], narrow: &[Glob]) -> bool {
+/// Whether each of `narrow` is surely covered by one of `wide`.
+pub(super) fn all(wide: &[Glob], narrow: &[Glob]) -> bool {
     narrow
         .iter()
         .all(|narrow| wide.iter().any(|wide| wide.covers(narrow)))
@@ -124,6 +144,15 @@ fn covers_facts(wide: Option<&[Fact]>, narrow: Option<&[Fact]>) -> bool {
         (None, _) => true,
         (Some(_), None) => false,
         (Some(wide), Some(narrow)) => narrow.iter().all(|fact| wide.contains(fact)),
+    }
+}
+
+fn excepted(rule: &Rule) -> String {
+    let groups = rule.except_groups.as_deref().unwrap_or_default();
+    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+    match groups.is_empty() {
+        true => String::new(),
+        false => format!(", but for members of {}", groups.join(", ")),
     }
 }
 

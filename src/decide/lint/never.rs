@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method};
 
+use super::cover::all;
 use super::{Lint, Look};
 use crate::decide::glob::Glob;
 use crate::decide::policy::{Effect, Fact, Verb};
@@ -14,6 +15,7 @@ const CONNECTS: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
 pub(super) fn look(look: &mut Look<'_>, rule: &Rule, clusters: Option<&[&str]>) {
     clusters_exist(look, rule, clusters);
+    somebody_is_left(look, rule);
     match &rule.target {
         Target::Paths(_) => {
             path_verbs(look);
@@ -51,6 +53,20 @@ fn clusters_exist(look: &mut Look<'_>, rule: &Rule, clusters: Option<&[&str]>) {
                     .or_else(|| Some(format!("there are: {}", known.join(", ")))),
             );
         }
+    }
+}
+
+fn somebody_is_left(look: &mut Look<'_>, rule: &Rule) {
+    let (Some(groups), Some(except)) = (&rule.groups, &rule.except_groups) else {
+        return;
+    };
+    if all(except, groups) {
+        look.warn(
+            Lint::NeverMatches,
+            "subjects.exceptGroups",
+            "everybody in the groups that the rule is about is excepted from it".to_owned(),
+            Some("leave one of the two out".to_owned()),
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Allow rules that hand out more than looks meant. Part of the lints.
 
-use super::cover::covers;
+use super::cover::stops;
 use super::{Lint, Look};
 use crate::decide::PolicySet;
 use crate::decide::glob::Glob;
@@ -130,8 +130,10 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
     if rule.effect != Effect::Allow || facts.is_some() || !rule.conditions.is_empty() {
         return;
     }
+    let excepted = is_excepted(rule, set);
     let everything = groups.contains(&Glob::Anything) && resources.contains(&Glob::Anything);
-    if everything && namespaces.is_none() && names.is_none() && rule.verbs.meets(of(WRITES)) {
+    let everywhere = namespaces.is_none() && names.is_none();
+    if everything && everywhere && !excepted && rule.verbs.meets(of(WRITES)) {
         look.warn(
             Lint::TooWide,
             "resources",
@@ -150,8 +152,10 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
         let stopped = set
             .rules
             .iter()
-            .any(|other| other.effect != Effect::Allow && covers(other, &part));
-        if stopped || (danger.fine_for_some && for_some) {
+            .any(|other| other.effect != Effect::Allow && stops(other, &part));
+        // What leads around the gate is fine for nobody.
+        let meant = excepted && danger.subresource.is_empty();
+        if stopped || meant || (danger.fine_for_some && for_some) {
             continue;
         }
         let field = match danger.subresource {
@@ -167,6 +171,20 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
         // One is enough to look at the rule.
         return;
     }
+}
+
+/// Whether the rule is for groups, each by its name, that another rule excepts by that name:
+/// whoever wrote so meant it.
+fn is_excepted(rule: &Rule, set: &PolicySet) -> bool {
+    let excepts = |other: &Rule, group: &Glob| {
+        let except = other.except_groups.as_deref().unwrap_or_default();
+        except.contains(group)
+    };
+    let named = |group: &Glob| {
+        matches!(group, Glob::Exact(_)) && set.rules.iter().any(|other| excepts(other, group))
+    };
+    let groups = rule.groups.as_deref();
+    groups.is_some_and(|groups| groups.iter().all(named))
 }
 
 /// The part of a rule that is dangerous; none if it is not.

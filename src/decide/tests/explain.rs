@@ -55,7 +55,7 @@ fn an_explanation_says_who_decides_who_else_matches_and_where_others_do_not() {
 #[test]
 fn conditions_and_callers_are_explained_too() {
     let set = set(&[
-        r#"{name: a, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], clusters: [prod], subjects: {agents: [x], principals: ["*"], groups: [ops]}, matchConditions: [{name: c, expression: "ask.name ==\n 'web'"}]}"#,
+        r#"{name: a, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], clusters: [prod], subjects: {agents: [x], principals: ["*"], groups: [ops], exceptGroups: [interns, "dev*"]}, matchConditions: [{name: c, expression: "ask.name ==\n 'web'"}]}"#,
         r#"{name: b, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], matchConditions: [{name: no, expression: "ask.name == 'db'"}, {name: bad, expression: "dyn({}).x"}]}"#,
         r#"{name: c, effect: allow, verbs: [get], apiGroups: [""], resources: [pods], matchConditions: [{name: bad, expression: "dyn({}).x"}]}"#,
     ]);
@@ -74,8 +74,14 @@ fn conditions_and_callers_are_explained_too() {
             "clusters",
             "subjects.agents",
             "subjects.principals",
-            "subjects.groups"
+            "subjects.groups",
+            "subjects.exceptGroups"
         ]
+    );
+    let excepted = explained.rules[0].misses.last().unwrap();
+    assert_eq!(
+        (&*excepted.wanted, &*excepted.found),
+        ("none of interns, dev*", "dev")
     );
     assert_eq!(fields(1), ["matchConditions[no]"]);
     // What does not match anyway does not fail.
@@ -83,6 +89,13 @@ fn conditions_and_callers_are_explained_too() {
     assert!(explained.rules[2].failed.as_ref().unwrap().contains("bad"));
     assert!(!explained.rules[2].matches());
     let selects = &explained.rules[0].selects;
+    assert!(
+        selects.contains(&(
+            "subjects.exceptGroups".to_owned(),
+            "interns, dev*".to_owned()
+        )),
+        "{selects:?}"
+    );
     assert!(
         selects.contains(&(
             "matchConditions[c]".to_owned(),

@@ -58,6 +58,11 @@ fn what_never_matches_is_found_with_its_field() {
             "none of the resources",
         ),
         (
+            r#"apiGroups: [""], resources: [pods], verbs: [get], subjects: {groups: [dev-1, dev-2], exceptGroups: ["dev-*"]}"#,
+            "subjects.exceptGroups",
+            "everybody",
+        ),
+        (
             r#"apiGroups: [""], resources: [pods], subresources: [logs], verbs: [get]"#,
             "subresources[0]",
             "did you mean \"log\"?",
@@ -202,6 +207,45 @@ fn what_never_has_a_say_is_found() {
             one("b", "hold", "verbs: [delete], namespaces: [web]"),
             Some((1, Lint::Shadowed)),
         ),
+        // But for those who are excepted, whom the allow rule was hardly meant for.
+        (
+            one("a", "allow", "verbs: [get]"),
+            one("b", "hold", "verbs: [get], subjects: {exceptGroups: [x]}"),
+            Some((0, Lint::Shadowed)),
+        ),
+        (
+            one("a", "allow", "verbs: [get]"),
+            one(
+                "b",
+                "deny",
+                "verbs: [get], subresources: [''], subjects: {exceptGroups: [x]}",
+            ),
+            Some((0, Lint::Shadowed)),
+        ),
+        (
+            one("a", "allow", "verbs: [get], subjects: {groups: [x]}"),
+            one("b", "hold", "verbs: [get], subjects: {exceptGroups: [x]}"),
+            None,
+        ),
+        (
+            one("a", "hold", "verbs: [get]"),
+            one("b", "deny", "verbs: [get], subjects: {exceptGroups: [x]}"),
+            None,
+        ),
+        (
+            one("a", "hold", "verbs: [get], subjects: {exceptGroups: [x]}"),
+            one("b", "hold", "verbs: [get]"),
+            None,
+        ),
+        (
+            one("a", "hold", "verbs: [get], subjects: {exceptGroups: [x]}"),
+            one(
+                "b",
+                "hold",
+                "verbs: [get], subjects: {exceptGroups: [y, x]}",
+            ),
+            Some((1, Lint::Shadowed)),
+        ),
         // A narrow hold that speaks first has terms of its own.
         (
             one("a", "hold", "verbs: [delete], namespaces: [web]"),
@@ -249,6 +293,16 @@ fn what_never_has_a_say_is_found() {
             None,
         ),
     ];
+    let words = &said(&[
+        &one("a", "allow", "verbs: [get]"),
+        &one(
+            "b",
+            "hold",
+            "verbs: [get], subjects: {exceptGroups: [x, 'y*']}",
+        ),
+    ])[0]
+        .2;
+    assert!(words.contains("but for members of x, y*"), "{words}");
     for (a, b, expected) in table {
         let found = said(&[&a, &b]);
         let found: Vec<_> = found
@@ -313,6 +367,16 @@ fn what_is_too_wide_is_found() {
         assert!(found[0].2.contains(words), "{rule}: {}", found[0].2);
     }
     let exec = r#"verbs: [create], apiGroups: [""], resources: [pods], subresources: [exec]"#;
+    let everything = |groups: &str| {
+        let all = r#"verbs: ["*"], apiGroups: ["*"], resources: ["*"], subresources: ["*"]"#;
+        format!("{{name: a, effect: allow, {all}, subjects: {{groups: {groups}}}}}")
+    };
+    let lifted = || {
+        r#"{name: b, effect: hold, reason: r., verbs: [patch], apiGroups: [""], resources: [secrets], subjects: {exceptGroups: [x, "*-y"]}}"#.to_owned()
+    };
+    let tokens = || {
+        r#"{name: c, effect: deny, reason: r., verbs: ["*"], apiGroups: [""], resources: ["*"], subresources: [token, proxy]}"#.to_owned()
+    };
     let fine = [
         // Said for whom, or stopped by another rule anyway, or only looking.
         vec![format!("{{name: a, effect: allow, {exec}, subjects: {{agents: [debugger]}}}}")],
@@ -323,12 +387,18 @@ fn what_is_too_wide_is_found() {
         ],
         vec![r#"{name: a, effect: allow, verbs: [get, list, watch], apiGroups: ["*"], resources: ["*"], subresources: ["", log]}"#.to_owned()],
         vec![r#"{name: a, effect: allow, verbs: ["*"], apiGroups: [example.com], resources: ["*"]}"#.to_owned()],
+        // For those whom another rule excepts by name it was meant.
+        vec![everything("[x]"), lifted(), tokens()],
+        vec![everything("[x, y]"), lifted(), tokens()],
+        vec![everything("['*']"), lifted(), tokens()],
+        vec![everything("[x]"), lifted()],
     ];
     for (at, rules) in fine.iter().enumerate() {
         let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
         let found = said(&rules);
-        // The second is not stopped on every cluster, and not for certain.
-        let expected = usize::from(at == 1);
+        // The second is not stopped on every cluster, and not for certain; of the last ones
+        // not everybody is excepted, and nobody should mint tokens.
+        let expected = usize::from(at == 1 || at > 4);
         assert_eq!(found.len(), expected, "{rules:?}: {found:?}");
     }
 }
