@@ -128,6 +128,86 @@ fn the_references_name_every_field() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Techniques of the Containers matrix of MITRE ATT&CK 17.
+const TECHNIQUES: &[&str] = &[
+    "T1036",
+    "T1046",
+    "T1053.007",
+    "T1068",
+    "T1069",
+    "T1070",
+    "T1078",
+    "T1098.006",
+    "T1110",
+    "T1133",
+    "T1136",
+    "T1190",
+    "T1204.003",
+    "T1485",
+    "T1490",
+    "T1496",
+    "T1498",
+    "T1499",
+    "T1525",
+    "T1528",
+    "T1543.005",
+    "T1550.001",
+    "T1552.001",
+    "T1552.007",
+    "T1562.001",
+    "T1609",
+    "T1610",
+    "T1611",
+    "T1612",
+    "T1613",
+];
+
+#[test]
+fn the_page_of_the_default_pack_has_every_rule_with_its_reason_and_its_technique() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let pack: Value = serde_saphyr::from_str(&read("policies/default.yaml")).unwrap();
+    let rules = pack["spec"]["rules"].as_array().unwrap().iter();
+    let rules: Vec<(&str, &str)> = rules
+        .map(|rule| {
+            (
+                rule["effect"].as_str().unwrap(),
+                rule["name"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let page = read("docs/guide/default-pack.md");
+    let mut effect = "";
+    let mut told = Vec::new();
+    for line in page.lines() {
+        match line {
+            "## Denied" => effect = "deny",
+            "## Held" => effect = "hold",
+            "## Allowed" => effect = "allow",
+            _ if line.starts_with("## ") => effect = "",
+            _ => {}
+        }
+        if effect.is_empty() || !line.starts_with("| `") {
+            continue;
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [rule, about, why, techniques] = cells[..] else {
+            panic!("four cells: {line}");
+        };
+        assert!(!about.is_empty() && !why.is_empty(), "{line}");
+        for technique in techniques.split(", ").filter(|one| *one != "none") {
+            let id = technique.trim_start_matches('[').split(']').next().unwrap();
+            assert!(TECHNIQUES.contains(&id), "{id} in {line}");
+            let address = id.replace('.', "/");
+            assert_eq!(
+                technique,
+                format!("[{id}](https://attack.mitre.org/techniques/{address}/)")
+            );
+        }
+        told.push((effect, rule.trim_matches('`')));
+    }
+    assert_eq!(told, rules, "the page and the pack, in the same order");
+}
+
 /// The checker's problems with a configuration made of `files`, those that the documents
 /// speak of standing beside them.
 fn check(files: &[(&str, &str)]) -> Option<String> {

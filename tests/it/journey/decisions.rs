@@ -1,5 +1,7 @@
 //! ④ What the policy says, as the agent hears it: a `Status`, and what kubectl prints of it.
 
+use std::time::{Duration, Instant};
+
 use gateward::demo::scene::{AGENT, AGENTS_AUDIENCE, PRINCIPAL};
 use serde_json::{Value, json};
 
@@ -253,4 +255,79 @@ fn kubectl_prints_each_no_as_one_sentence() {
         asked.contains("impersonation is not available through the gate"),
         "{asked}"
     );
+}
+
+#[test]
+fn break_glass_waits_for_nobody_opens_nothing_that_is_denied_and_is_on_record() {
+    run(async {
+        let world = world();
+        let no_wait =
+            |document: &mut Value| document["spec"]["holds"] = json!({"shortWait": "1ms"});
+        let (gate, data) = world.another_gate(no_wait).await;
+        let namespace = world.namespace("break-glass");
+        let in_namespace = format!("/api/v1/namespaces/{namespace}");
+        let token = |groups: Value| {
+            let more = json!({"groups": groups, "act": {"sub": AGENT}});
+            world.mint(&world.claims(AGENTS_AUDIENCE, PRINCIPAL, more))
+        };
+        let ask = async |token: &str, path: &str, body: &Value| {
+            let url = format!(
+                "https://localhost:{}/clusters/local{path}",
+                gate.agents.port()
+            );
+            send(world.client().post(url).bearer_auth(token).json(body)).await
+        };
+        let (pods, secrets) = (
+            format!("{in_namespace}/pods"),
+            format!("{in_namespace}/secrets"),
+        );
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+            "stringData": {"password": "correct-horse"}});
+        let member = token(json!(["agents", "gateward:break-glass"]));
+        let others = token(json!(["agents", "break-glass", "x:gateward:break-glass"]));
+        for (path, body) in [(&pods, pod("p", true)), (&secrets, secret)] {
+            let held = ask(&others, path, &body).await;
+            assert_eq!(held.status, 429, "{}", held.text);
+            let done = ask(&member, path, &body).await;
+            assert_eq!(done.status, 201, "{}", done.text);
+            assert!(
+                !done.text.contains("Y29ycmVjdC1ob3JzZQ"),
+                "masked all the same"
+            );
+            let intent = &entries_of(&data, done.id())[0]["intent"];
+            assert_eq!(
+                (&intent["grounds"]["verdict"], &intent["grounds"]["rule"]),
+                (&json!("allow"), &json!("break-glass"))
+            );
+            assert_eq!(intent["who"]["principal"], PRINCIPAL);
+        }
+        let request =
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let denied = ask(
+            &member,
+            &format!("{in_namespace}/serviceaccounts/default/token"),
+            &request,
+        )
+        .await;
+        assert_eq!(denied.status, 403);
+        assert!(
+            denied.message().contains("mint-service-account-tokens"),
+            "{}",
+            denied.text
+        );
+        let query = format!("/api/v1/records?verdict=allow&namespace={namespace}");
+        let begun = Instant::now();
+        loop {
+            let search = world.human_at(&gate, "GET", &query, &world.approver_token());
+            let found = send(search).await.json();
+            let items = found["items"].as_array().unwrap();
+            let by_rule = |item: &&Value| item["rule"] == "break-glass";
+            if items.len() == 2 && items.iter().filter(by_rule).count() == 2 {
+                break; // an auditor finds them
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{found}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        gate.stop().await;
+    });
 }
