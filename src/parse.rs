@@ -16,6 +16,7 @@ mod node;
 mod path;
 mod protobuf;
 mod query;
+mod selector;
 mod survey;
 mod value;
 mod yaml;

@@ -170,25 +170,41 @@ fn check_segments(
             )),
         });
     }
-    if path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !path
+        .bytes()
+        .all(|byte| is_plain(byte) || b"/;%".contains(&byte))
+    {
+        return Err(malformed(
+            "the path holds a character that no URL may hold: percent-encode it",
+        ));
+    }
+    let escaped = |behind: &str| {
+        let mut digits = behind.bytes().map(|byte| byte.is_ascii_hexdigit());
+        digits.next() == Some(true) && digits.next() == Some(true)
+    };
+    if path.split('%').skip(1).all(escaped) {
         Ok(())
     } else {
         Err(malformed(
-            "the path holds characters that are not printable ASCII",
+            "the path holds a `%` without two hexadecimal digits: encode it as %25",
         ))
     }
 }
 
-/// A segment as RFC 3986 `pchar` writes it, without percent-encoding and `;` parameters.
+/// RFC 3986's `pchar`, without percent-encoding and the `;` of parameters.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
+}
+
+/// A segment of plain characters, and not one that names a place by its relation to others.
 fn canonical(segment: &str, path: &str) -> Result<(), Refusal> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
     let fault = match segment {
         // The root is the one path that ends with `/`.
         "" if path == "/" => return Ok(()),
         "" => "an empty segment (`//` or a trailing `/`)",
         "." | ".." => "a dot segment",
         _ if segment.contains('%') => "percent-encoding",
-        _ if !segment.bytes().all(legal) => "a character that no Kubernetes path needs",
+        _ if !segment.bytes().all(is_plain) => "a character that no Kubernetes path needs",
         _ => return Ok(()),
     };
     Err(malformed(format!(
@@ -453,6 +469,21 @@ mod tests {
             ("GET", "/api/v1/nodes/%6e/proxy/x", "refused"),
             ("GET", "/api/v1/nodes/../proxy/x", "refused"),
             ("GET", "/api/v1/nodes/n/proxy/\u{e9}", "refused"),
+            (
+                "GET",
+                "/api/v1/nodes/n/proxy/%4A",
+                "get - v1 nodes proxy - n",
+            ),
+            (
+                "GET",
+                "/api/v1/nodes/n/proxy/a;b",
+                "get - v1 nodes proxy - n",
+            ),
+            ("GET", "/api/v1/nodes/n/proxy/#x", "refused"),
+            ("GET", "/api/v1/nodes/n/proxy/<x>", "refused"),
+            ("GET", "/api/v1/nodes/n/proxy/%zz", "refused"),
+            ("GET", "/api/v1/nodes/n/proxy/a%/4/", "refused"),
+            ("GET", "/api/v1/nodes/n/proxy/%", "refused"),
         ] {
             assert_eq!(row(method, path), expected, "{path}");
         }

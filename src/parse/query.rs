@@ -8,7 +8,8 @@
 
 use std::borrow::Cow;
 
-use super::value::{Kind, check, decode, encode, is_segment, name_of};
+use super::selector::{is_segment, name_of};
+use super::value::{Kind, check, decode, encode};
 use super::{RequestInfo, malformed, shown};
 use crate::refusal::Refusal;
 
@@ -41,7 +42,7 @@ const TABLE: List = &[(
 )];
 const GET: List = &[("resourceVersion", Kind::Text)];
 const SELECT: List = &[
-    ("labelSelector", Kind::Text),
+    ("labelSelector", Kind::LabelSelector),
     ("fieldSelector", Kind::FieldSelector),
     ("shardSelector", Kind::Text),
     ("limit", Kind::Whole),
@@ -113,7 +114,13 @@ pub(super) fn parse(raw: Option<&str>, info: &RequestInfo) -> Result<Query, Refu
     };
     if info.subresource == "proxy" {
         // It belongs to whatever is proxied to, and is never sent.
-        return Ok(Query::default());
+        return if raw.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Query::default())
+        } else {
+            Err(malformed(
+                "the query holds characters that are not printable ASCII",
+            ))
+        };
     }
     let lists = lists(info);
     let mut found: Vec<(usize, &'static str, Cow<'_, str>)> = Vec::new();
@@ -426,12 +433,25 @@ mod tests {
                 "`fieldSelector`",
             ),
             ("GET", PODS, "fieldSelector=a%3Db%5C", "`fieldSelector`"),
-            ("GET", PODS, "labelSelector=%zz", "hexadecimal"),
-            ("GET", PODS, "labelSelector=%4", "hexadecimal"),
-            ("GET", PODS, "labelSelector=%", "hexadecimal"),
-            ("GET", PODS, "labelSelector=%ff", "UTF-8"),
-            ("GET", PODS, "labelSelector=a%00", "NUL"),
-            ("GET", PODS, "labelSelector=a%0a", "control"),
+            // It would drop the name that a field selector demands.
+            (
+                "GET",
+                PODS,
+                "fieldSelector=metadata.name%3Da&labelSelector=%21%21",
+                "`labelSelector`",
+            ),
+            (
+                "DELETE",
+                PODS,
+                "labelSelector=a%3D%3D%3Db",
+                "`labelSelector`",
+            ),
+            ("GET", PODS, "continue=%zz", "hexadecimal"),
+            ("GET", PODS, "continue=%4", "hexadecimal"),
+            ("GET", PODS, "continue=%", "hexadecimal"),
+            ("GET", PODS, "continue=%ff", "UTF-8"),
+            ("GET", PODS, "continue=a%00", "NUL"),
+            ("GET", PODS, "continue=a%0a", "control"),
             ("GET", PODS, "Watch=true", "did you mean `watch`?"),
             (
                 "GET",
@@ -458,6 +478,7 @@ mod tests {
                 "ports=0",
                 "`ports`",
             ),
+            ("GET", "/api/v1/nodes/n/proxy/x", "a\u{7f}", "printable"),
             ("GET", "/api", "timeout=32", "`timeout`"),
             ("GET", "/api", "timeout=-1s", "`timeout`"),
             ("GET", "/api", "watch=true", "not known for this path"),
@@ -466,7 +487,7 @@ mod tests {
             let got = sentence(method, path, query);
             assert!(got.contains(expected), "{method} {path}?{query}: {got}");
         }
-        let long = format!("labelSelector={}", "a".repeat(MAX_QUERY));
+        let long = format!("continue={}", "a".repeat(MAX_QUERY));
         assert!(sentence("GET", PODS, &long).contains("longer"));
     }
 
@@ -476,6 +497,7 @@ mod tests {
             "access_token=canary",
             "access_token=canary%zz",
             "limit=canary",
+            "labelSelector=canary%2C",
             "labelSelector=canary;",
             "fieldSelector=canary",
             "watch=canary",
@@ -513,7 +535,7 @@ mod tests {
 
         #[test]
         fn what_is_written_anew_reads_the_same(text in "[^\\x00-\\x1f\\x7f-\\x9f]{0,30}") {
-            let mut query = "labelSelector=".to_owned();
+            let mut query = "continue=".to_owned();
             encode(&text, &mut query);
             let once = canonical("GET", PODS, &query);
             prop_assert_eq!(&once, &query);

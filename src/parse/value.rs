@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::malformed;
+use super::selector::{is_label_selector, name_of};
 use crate::refusal::Refusal;
 
 /// How a parameter's value is read.
@@ -15,6 +16,7 @@ pub(super) enum Kind {
     Text,
     OneOf(&'static [&'static str]),
     FieldSelector,
+    LabelSelector,
     Duration,
     Time,
     /// Its presence is what counts; `verbose=false` would mean true.
@@ -99,6 +101,7 @@ pub(super) fn check(kind: Kind, value: Cow<'_, str>) -> Result<Cow<'_, str>, Str
                     .all(|byte| byte.is_ascii_digit() || b"-:.TZ+".contains(&byte))
         }
         Kind::FieldSelector => name_of(&value).is_ok(),
+        Kind::LabelSelector => is_label_selector(&value),
     };
     if fits {
         return Ok(value);
@@ -109,6 +112,7 @@ pub(super) fn check(kind: Kind, value: Cow<'_, str>) -> Result<Cow<'_, str>, Str
         Kind::Duration => "a duration such as 32s",
         Kind::Time => "a time as in RFC 3339",
         Kind::FieldSelector => "a field selector such as metadata.name=x (at most one name)",
+        Kind::LabelSelector => "a label selector such as app=web,tier in (a,b),!old",
         _ => "free of control characters",
     }
     .to_owned())
@@ -139,65 +143,6 @@ fn is_duration(text: &str) -> bool {
         parts += 1;
     }
     parts > 0 && rest.is_empty()
-}
-
-/// What a field selector requires `metadata.name` to be, by the grammar of
-/// `k8s.io/apimachinery/pkg/fields`; an error for what that does not parse, or for two
-/// names, of which the API server picks the first in alphabetical order.
-pub(super) fn name_of(selector: &str) -> Result<Option<String>, ()> {
-    let mut name = None;
-    for term in terms(selector) {
-        let at = term.find(['=', '!']).ok_or(())?;
-        let (field, behind) = match term.split_at_checked(at) {
-            Some((field, behind)) => (field, behind),
-            None => return Err(()),
-        };
-        let (equal, value) = if let Some(value) = behind.strip_prefix("!=") {
-            (false, value)
-        } else if let Some(value) = behind.strip_prefix("==") {
-            (true, value)
-        } else {
-            (true, behind.strip_prefix('=').ok_or(())?)
-        };
-        let value = unescape(value)?;
-        if equal && field == "metadata.name" && name.replace(value).is_some() {
-            return Err(());
-        }
-    }
-    Ok(name)
-}
-
-/// Splits at commas that no backslash escapes; empty terms count for nothing.
-fn terms(selector: &str) -> impl Iterator<Item = &str> {
-    let mut escaped = false;
-    selector
-        .split(move |character| {
-            let comma = character == ',' && !escaped;
-            escaped = character == '\\' && !escaped;
-            comma
-        })
-        .filter(|term| !term.is_empty())
-}
-
-fn unescape(value: &str) -> Result<String, ()> {
-    let mut plain = String::with_capacity(value.len());
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => match characters.next() {
-                Some(next @ ('\\' | ',' | '=')) => plain.push(next),
-                _ => return Err(()),
-            },
-            ',' | '=' => return Err(()),
-            other => plain.push(other),
-        }
-    }
-    Ok(plain)
-}
-
-/// `IsPathSegmentName` of the API server.
-pub(super) fn is_segment(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.contains(['/', '%'])
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.
@@ -243,31 +188,6 @@ mod tests {
             "1s1s1s1s1s1s",
         ] {
             assert!(!is_duration(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn field_selectors_name_the_object_as_the_api_server_reads_them() {
-        for (selector, expected) in [
-            ("metadata.name=x", Ok(Some("x"))),
-            ("metadata.name==x", Ok(Some("x"))),
-            ("metadata.name!=x", Ok(None)),
-            ("status.phase=Running,metadata.name=x", Ok(Some("x"))),
-            ("status.phase=Running,,", Ok(None)),
-            ("", Ok(None)),
-            ("metadata.name=a\\,b", Ok(Some("a,b"))),
-            ("metadata.name=a\\=b", Ok(Some("a=b"))),
-            ("metadata.name=a\\\\", Ok(Some("a\\"))),
-            ("a=metadata.name\\,metadata.name=x", Err(())),
-            ("metadata.name=a\\b", Err(())),
-            ("metadata.name", Err(())),
-            ("metadata.name!x", Err(())),
-        ] {
-            assert_eq!(
-                name_of(selector),
-                expected.map(|name| name.map(str::to_owned)),
-                "{selector}"
-            );
         }
     }
 }
