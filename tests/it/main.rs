@@ -24,6 +24,7 @@ mod oracle;
 mod pod_security;
 mod protobuf;
 mod reload;
+mod request_info;
 mod suppose;
 mod survey;
 mod threats;

@@ -44,6 +44,7 @@
 //! | 4, 5: what a token may say | `claims` |
 //! | 25: one request hidden in another | `desync`, `smuggling` |
 //! | 11, 12: queries and bodies | `objects` |
+//! | 10, 11: thousands of both, beside the API server's own code | `request_info`, of the parse |
 //! | 13: dry runs | `dry_runs` |
 //! | 14: privilege | `privilege` |
 //! | 15: holds and approvals | `approvals` |
