@@ -4,10 +4,10 @@
 //! What is not known of a request is no value: a condition that needs it fails, and a
 //! failed condition refuses the request, whatever its rule would have done.
 
+mod facts;
+
 use std::cell::OnceCell;
 use std::sync::{Arc, LazyLock};
-
-use serde_json::Value as Json;
 
 use super::policy::MatchCondition;
 use super::rule::{Known, View};
@@ -15,6 +15,7 @@ use crate::cel::{
     Entries, Environment, Expression, Has, Items, Kind, Meter, Moment, Record, Trouble, Value,
 };
 use crate::parse::{Facts, Node};
+use facts::Shown;
 
 /// The most conditions of one rule, as in a ValidatingAdmissionPolicy.
 pub(super) const MOST: usize = 64;
@@ -145,8 +146,8 @@ impl<'a> Trial<'a> {
 #[derive(Debug)]
 struct Variables<'a> {
     view: &'a View<'a>,
-    /// Written only if a condition asks for them.
-    facts: OnceCell<Json>,
+    /// Only if a condition asks for them.
+    facts: OnceCell<Box<Shown<'a>>>,
 }
 
 impl Record for Variables<'_> {
@@ -158,8 +159,8 @@ impl Record for Variables<'_> {
             "object" => view.object.value()?,
             "oldObject" => view.old.value()?,
             "facts" => {
-                let facts = || serde_json::to_value(view.facts).unwrap_or_default();
-                Value::of_json(self.facts.get_or_init(facts))
+                let shown = || Box::new(Shown::of(view.facts));
+                Value::entries(&**self.facts.get_or_init(shown))
             }
             "cluster" => Value::text(view.cluster),
             "now" => Value::Timestamp(Moment(view.now.as_nanosecond())),

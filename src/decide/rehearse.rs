@@ -76,8 +76,7 @@ pub(super) fn settled<'a, 'p>(
     ask: &'a Ask,
     policy: &'p PolicySet,
 ) -> Option<Judged<'p>> {
-    let asked = ask.look().is_some() || ask.rehearsal().is_some() || ask.collection().is_some();
-    if !asked && ask.can_be_foreseen().is_ok() {
+    if !ask.is_foreseen() && ask.can_be_foreseen().is_ok() {
         return None;
     }
     // No condition is asked yet, so no clock either.

@@ -56,11 +56,15 @@ pub fn read_answer(body: &[u8]) -> Result<Node, Refusal> {
 }
 
 impl Ask {
+    /// Whether the cluster is asked what would come of it, by [`Ask::look`], by
+    /// [`Ask::rehearsal`] or by [`Ask::collection`].
+    pub fn is_foreseen(&self) -> bool {
+        self.has_look() || self.has_rehearsal() || self.has_collection()
+    }
+
     /// The read of the object that this write is about; none if it is about none by name.
     pub fn look(&self) -> Option<Self> {
-        let named = !self.info.name.is_empty() && self.info.is_resource;
-        let writes = matches!(self.info.verb, "update" | "patch" | "delete");
-        if !named || !writes || !self.is_stored() {
+        if !self.has_look() {
             return None;
         }
         let scale = self.info.subresource == "scale";
@@ -104,12 +108,7 @@ impl Ask {
     /// The same write as a dry run; none if its body says by itself what comes of it, or if
     /// nobody can tell that a dry run of it would be one.
     pub fn rehearsal(&self) -> Option<Self> {
-        let changes = match self.info.verb {
-            "update" | "patch" => self.is_stored(),
-            "create" => self.info.subresource.is_empty() && self.is_named_by_the_cluster(),
-            _ => false,
-        };
-        if !self.info.is_resource || !changes || self.body.is_empty() {
+        if !self.has_rehearsal() {
             return None;
         }
         let mut rehearsal = self.clone();
@@ -180,6 +179,21 @@ impl Ask {
     /// then means that the object changed since it was judged.
     pub fn is_bound(&self) -> bool {
         self.bound.is_some()
+    }
+
+    fn has_look(&self) -> bool {
+        let named = !self.info.name.is_empty() && self.info.is_resource;
+        let writes = matches!(self.info.verb, "update" | "patch" | "delete");
+        named && writes && self.is_stored()
+    }
+
+    fn has_rehearsal(&self) -> bool {
+        let changes = match self.info.verb {
+            "update" | "patch" => self.is_stored(),
+            "create" => self.info.subresource.is_empty() && self.is_named_by_the_cluster(),
+            _ => false,
+        };
+        self.info.is_resource && changes && !self.body.is_empty()
     }
 
     fn is_stored(&self) -> bool {

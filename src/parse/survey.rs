@@ -39,13 +39,16 @@ impl Ask {
     /// Begins to list what this deletion of a collection would delete; none if it is no such
     /// deletion.
     pub fn collection(&self) -> Option<Collection> {
-        let deletes = self.info.is_resource && self.info.verb == "deletecollection";
-        deletes.then(|| Collection {
+        self.has_collection().then(|| Collection {
             of: self.reading(list_of(&self.info), String::new(), PARTIAL),
             selectors: selectors(&self.query),
             items: Vec::new(),
             next: Some(String::new()),
         })
+    }
+
+    pub(super) fn has_collection(&self) -> bool {
+        self.info.is_resource && self.info.verb == "deletecollection"
     }
 
     /// Begins to read what the service accounts of its pods may do; none if it makes no pods,
