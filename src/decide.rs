@@ -8,6 +8,7 @@ mod conditions;
 mod explain;
 mod fact;
 mod glob;
+mod index;
 mod judgement;
 mod lint;
 mod party;
@@ -294,9 +295,13 @@ enum Judged<'p> {
 /// allow rules are asked until every verb of the request is covered. A condition that fails
 /// refuses, unless the request is denied anyway: so the order of rules means nothing.
 fn judged<'p>(view: &View<'_>, policy: &'p PolicySet) -> Judged<'p> {
+    judged_by(&policy.candidates(view), view)
+}
+
+fn judged_by<'p>(rules: &[&'p Rule], view: &View<'_>) -> Judged<'p> {
     let mut trial = Trial::of(view);
     let mut missing = view.all_of;
-    for rules in policy.rules.chunk_by(|a, b| a.effect == b.effect) {
+    for rules in rules.chunk_by(|a, b| a.effect == b.effect) {
         let (mut found, mut failed) = (None, None);
         for rule in rules {
             let allows = rule.effect == Effect::Allow;

@@ -116,11 +116,10 @@ fn without<'p>(
                 rule: by_rule,
             });
         }
-        let decides = |rule: &&Rule| *rule.policy == *by_policy && *rule.name == *by_rule;
-        let gone = policy.rules.iter().find(decides)?;
+        let decides = |rule: &Rule| *rule.policy == *by_policy && *rule.name == *by_rule;
+        let gone = policy.rules.iter().find(|rule| decides(rule))?;
         rules.push((&*gone.policy, &*gone.name));
-        let rest = left.rules.iter().filter(|rule| !decides(rule)).cloned();
-        left.rules = rest.collect();
+        left = left.without(decides);
     }
     None
 }

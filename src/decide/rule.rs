@@ -278,6 +278,11 @@ impl Verbs {
         })
     }
 
+    /// One by one, what a set may hold.
+    pub(super) fn singles() -> impl Iterator<Item = Self> {
+        (0..u16::BITS).map(|bit| Self(1 << bit))
+    }
+
     fn asked(verb: &str) -> Self {
         Self::of(match verb {
             "get" => Verb::Get,

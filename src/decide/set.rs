@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::HoldTerms;
 use super::glob::Glob;
+use super::index::Index;
 use super::policy::{Effect, Policy, RuleSpec, Verb};
 use super::rule::{Globs, Rule, Target, Verbs};
 
@@ -23,6 +24,8 @@ pub struct PolicySet {
     pub(super) digest: Arc<str>,
     document: Arc<[u8]>,
     asks_rights: bool,
+    /// Of these rules.
+    pub(super) index: Index,
 }
 
 /// What is wrong with one field of one policy.
@@ -69,6 +72,7 @@ impl PolicySet {
         let document = document(&mut policies);
         Ok(Self {
             asks_rights: rules.iter().any(Rule::asks_rights),
+            index: Index::of(&rules),
             rules: rules.into(),
             digest: digest(&document),
             document,

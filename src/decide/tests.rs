@@ -11,6 +11,7 @@
 mod asked;
 mod conditions;
 mod explain;
+mod index;
 mod lint;
 mod properties;
 mod unread;

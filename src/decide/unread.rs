@@ -26,7 +26,8 @@ pub fn judge_unread<'a, 'p>(
     }
     let view = View::of(caller, ask, now);
     let mut missing = view.all_of;
-    for rules in policy.rules.chunk_by(|a, b| a.effect == b.effect) {
+    let candidates = policy.candidates(&view);
+    for rules in candidates.chunk_by(|a, b| a.effect == b.effect) {
         let (mut found, mut depends) = (None, false);
         for rule in rules {
             match applies(rule, &view) {
@@ -83,7 +84,7 @@ pub fn is_asked<'a>(
     policy: &PolicySet,
 ) -> bool {
     let view = View::of(caller, ask, Timestamp::UNIX_EPOCH);
-    policy.rules.iter().any(|rule| {
+    policy.candidates(&view).iter().any(|rule| {
         if what == Asked::Rights {
             return rule.asks_rights()
                 && misses(rule, &view).iter().all(|miss| miss.field == "facts");
@@ -101,7 +102,7 @@ pub fn is_asked<'a>(
 }
 
 /// What no allow rule covers for certain.
-fn missing_after(rules: &[Rule], view: &View<'_>, missing: Verbs) -> Verbs {
+fn missing_after(rules: &[&Rule], view: &View<'_>, missing: Verbs) -> Verbs {
     let certain = rules
         .iter()
         .filter(|rule| matches!(applies(rule, view), Applies::Yes));

@@ -8,14 +8,16 @@ use super::super::policy::{
 use super::super::policy::{Effect, Fact, Subjects, Verb};
 use super::*;
 
-fn some_of(words: &'static [&'static str]) -> impl Strategy<Value = Option<Vec<String>>> {
+pub(super) fn some_of(
+    words: &'static [&'static str],
+) -> impl Strategy<Value = Option<Vec<String>>> {
     prop::option::of(prop::collection::vec(
         prop::sample::select(words).prop_map(str::to_owned),
         1..3,
     ))
 }
 
-fn any_of(words: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
+pub(super) fn any_of(words: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(prop::sample::select(words).prop_map(str::to_owned), 1..3)
 }
 
@@ -79,7 +81,7 @@ fn rule(effect: impl Strategy<Value = Effect>) -> impl Strategy<Value = RuleSpec
 }
 
 /// None mostly; some that hold, some that do not, some that fail.
-fn conditions() -> impl Strategy<Value = Vec<MatchCondition>> {
+pub(super) fn conditions() -> impl Strategy<Value = Vec<MatchCondition>> {
     let expressions = &[
         "true",
         "ask.verb == 'get'",
@@ -99,7 +101,7 @@ fn conditions() -> impl Strategy<Value = Vec<MatchCondition>> {
     })
 }
 
-fn any_effect() -> impl Strategy<Value = Effect> {
+pub(super) fn any_effect() -> impl Strategy<Value = Effect> {
     prop::sample::select(&[Effect::Allow, Effect::Hold, Effect::Deny][..])
 }
 
@@ -129,7 +131,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 /// One policy per chunk of rules; rules are named by their number.
-fn compile(rules: &[(usize, RuleSpec)], chunk: usize) -> PolicySet {
+pub(super) fn compile(rules: &[(usize, RuleSpec)], chunk: usize) -> PolicySet {
     PolicySet::compile(documents(rules, chunk)).unwrap()
 }
 
@@ -156,7 +158,7 @@ fn documents(rules: &[(usize, RuleSpec)], chunk: usize) -> Vec<Policy> {
         .collect()
 }
 
-fn numbered(rules: &[RuleSpec]) -> Vec<(usize, RuleSpec)> {
+pub(super) fn numbered(rules: &[RuleSpec]) -> Vec<(usize, RuleSpec)> {
     rules.iter().cloned().enumerate().collect()
 }
 
