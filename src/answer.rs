@@ -97,7 +97,7 @@ pub async fn masked(
     }
     let mut first = Masked::default();
     let mut read = 0;
-    let endless = plan.is_watch() && parts.status.is_success();
+    let endless = plan.is_endless() && parts.status.is_success();
     loop {
         if endless || read > WHOLE {
             let content = Content::Flowing {

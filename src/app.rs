@@ -25,9 +25,11 @@ use crate::accept;
 use crate::approve::{self, DigestKey, Holds};
 use crate::config::{Config, Connection, Kubeconfig, ReadDurability};
 use crate::console::{self, Console};
+use crate::decide::PolicySet;
 use crate::forward::{Deadlines, Upstream};
 use crate::identify::{AuthenticationConfiguration, ConfigError, Identifier, Options};
 use crate::journey::{Gate, journey};
+use crate::mask::Masks;
 use crate::metrics::Metrics;
 use crate::record::entry::System;
 use crate::record::{Blobs, Ledger, LedgerError, Recorder, Settings};
@@ -93,18 +95,10 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
     directory(&data)?;
     let token_key = secret_key(&data.join("token-id.key"))?;
     let digest_key = secret_key(&data.join("hold-digest.key"))?;
-    let agents = Door::open(
-        "agents' door",
-        config.doors.agents.listen,
-        &config.doors.agents.tls,
-    )
-    .await?;
-    let humans = Door::open(
-        "humans' door",
-        config.doors.humans.listen,
-        &config.doors.humans.tls,
-    )
-    .await?;
+    let mask_key = secret_key(&data.join("pseudonym.key"))?;
+    let (agents, humans) = (&config.doors.agents, &config.doors.humans);
+    let agents = Door::open("agents' door", agents.listen, &agents.tls).await?;
+    let humans = Door::open("humans' door", humans.listen, &humans.tls).await?;
     let operators = listen("operators' listener", config.doors.operators.listen).await?;
 
     let recorder = recorder(&data, config.record.reads).await?;
@@ -133,6 +127,7 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
         upstreams: upstreams(&config).await?,
         embedders: config.embedders.clone(),
         policy: ArcSwap::new(config.policy.clone()),
+        masks: ArcSwap::new(masks(&config.policy, &mask_key)?),
         holds: Holds::new(store.clone(), waiting, DigestKey::new(digest_key)),
         approver_groups: config.humans.approver_groups.clone(),
         recorder,
@@ -147,7 +142,7 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
         store,
         auditors: config.humans.auditor_groups.iter().cloned().collect(),
     });
-    let reload = Arc::new(Reload::new(gate.clone(), config.policy_sources));
+    let reload = Arc::new(Reload::new(gate.clone(), config.policy_sources, mask_key));
     Ok(Bound {
         agents,
         humans,
@@ -310,6 +305,15 @@ fn identifier_at(
         ..Options::new(token_id_key)
     };
     Identifier::new(own, options)
+}
+
+fn masks(policy: &PolicySet, key: &[u8; 32]) -> Result<Arc<Masks>, StartError> {
+    match Masks::new(policy, key) {
+        Ok(masks) => Ok(Arc::new(masks)),
+        Err(name) => Err(StartError::Files(format!(
+            "the policy names a detector \"{name}\" that there is not"
+        ))),
+    }
 }
 
 async fn upstreams(config: &Config) -> Result<BTreeMap<Arc<str>, Upstream>, StartError> {

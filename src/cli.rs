@@ -7,6 +7,7 @@ mod approvals;
 mod audit;
 mod client;
 mod credential;
+mod detectors;
 mod diff;
 mod explain;
 mod junit;
@@ -71,6 +72,8 @@ enum Command {
     /// Compares what agents may do with what they did.
     #[command(subcommand)]
     Review(usage::Review),
+    /// Lists what is looked for in answers, to be hidden.
+    Detectors(detectors::Detectors),
     /// Brings up a local cluster, an identity provider and the gate, and walks through the story.
     Demo(crate::demo::story::Demo),
     /// Prints the JSON Schemas of the configuration and of policies.
@@ -108,6 +111,7 @@ impl Command {
             Self::Audit(audit) => audit.run().await,
             Self::Sessions(sessions) => sessions.run().await,
             Self::Review(review) => review.run().await,
+            Self::Detectors(detectors) => detectors.run(),
             Self::Demo(demo) => demo.run().await,
             Self::Schema(schema) => schema.run(),
         }

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use crate::decide::{self, Leave, Permit, PolicySet};
 use crate::forward::{Upstream, forward, next_piece};
 use crate::identify::Caller;
+use crate::mask::{self, Plan};
 use crate::parse::{self, Ask, Embedders, Node, Old};
 use crate::record::asked::Grounds;
 use crate::record::entry::Ended;
@@ -63,6 +64,7 @@ pub async fn foresee(
     ask: Ask,
     policy: &PolicySet,
     embedders: &Embedders,
+    plan: &Plan,
     record: &Record,
 ) -> Result<Foreseen, Refusal> {
     for _ in 0..ATTEMPTS {
@@ -73,7 +75,12 @@ pub async fn foresee(
             Some(look) => look_at(upstream, look, record).await?,
             None => collection(upstream, &ask, &leave, record).await?,
         };
-        let Some(run) = rehearsal.run else {
+        let (ask, restored) = mask::restore(ask.clone(), &old, plan)?;
+        let run = match restored.is_empty() {
+            true => rehearsal.run,
+            false => decide::rehearse(caller, &ask, policy)?.run,
+        };
+        let Some(run) = run else {
             let ask = ask.judged_on(None, old, embedders)?;
             let ask = with_rights(upstream, ask, policy, &leave, record).await?;
             return Ok(Foreseen::Result(Box::new(ask)));
@@ -85,6 +92,7 @@ pub async fn foresee(
         let result = parse::read_answer(&answered.body)?;
         answered.record.seal(Ended::Complete)?;
         if same_object(&old, &result) {
+            restored.hidden_in(plan, &result)?;
             let ask = ask.judged_on(Some(result), old, embedders)?;
             let ask = with_rights(upstream, ask, policy, &leave, record).await?;
             return Ok(Foreseen::Result(Box::new(ask)));

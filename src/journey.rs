@@ -25,7 +25,7 @@ use crate::decide::{self, Decision, Hold, Permit, PolicySet};
 use crate::foresee::{Answered, Foreseen, foresee};
 use crate::forward::{Upstream, forward};
 use crate::identify::{Caller, Identifier};
-use crate::mask::{self, Plan};
+use crate::mask::{self, Masks, Plan};
 use crate::metrics::Metrics;
 use crate::parse::{self, Ask, Embedders};
 use crate::record::entry::{Ended, HoldEvent, HoldStep};
@@ -46,6 +46,8 @@ pub struct Gate {
     pub embedders: Embedders,
     /// The policy in force; one snapshot is taken per decision.
     pub policy: ArcSwap<PolicySet>,
+    /// What that policy hides.
+    pub masks: ArcSwap<Masks>,
     /// What waits for a human.
     pub holds: Holds,
     /// Who answers a hold whose rule names nobody.
@@ -156,14 +158,14 @@ async fn judge(
     record: &mut Record,
     tries: u8,
 ) -> Result<Admitted, Stop> {
+    let plan = Plan::new(&gate.masks.load(), &caller, &ask);
     let masked_body = if ask.body().is_empty() {
         None
     } else {
-        Some(mask::mask_body(&ask)?)
+        Some(mask::mask_body(&ask, &plan)?)
     };
-    let plan = Plan::for_ask(&ask);
     let again = (!ask.is_read()).then(|| (caller.clone(), ask.clone()));
-    let foreseen = foreseen(gate, &caller, ask, record).await;
+    let foreseen = foreseen(gate, &caller, ask, &plan, record).await;
     let policy = gate.policy.load_full();
     if let Err(Stop::Refused(refusal @ (Refusal::Denied { .. } | Refusal::NotAllowed { .. }))) =
         &foreseen
@@ -180,7 +182,7 @@ async fn judge(
         Decision::Hold(hold) => {
             hold.ask().carried()?;
             let body = masked_body.as_deref().unwrap_or_default();
-            settle(gate, hold, body, record).await?
+            settle(gate, hold, body, &plan, record).await?
         }
         Decision::Refuse(refusal) => {
             record.judged(denied(&refusal, &policy), None);
@@ -208,19 +210,35 @@ async fn foreseen(
     gate: &Gate,
     caller: &Arc<Caller>,
     ask: Ask,
+    plan: &Plan,
     record: &Record,
 ) -> Result<Ask, Stop> {
-    let (upstream, plan) = (upstream(gate, &ask)?, Plan::for_ask(&ask));
+    let upstream = upstream(gate, &ask)?;
     let policy = gate.policy.load_full();
-    match foresee(upstream, caller, ask, &policy, &gate.embedders, record).await? {
+    let foreseen = foresee(
+        upstream,
+        caller,
+        ask,
+        &policy,
+        &gate.embedders,
+        plan,
+        record,
+    );
+    match foreseen.await? {
         Foreseen::Result(ask) => Ok(*ask),
-        Foreseen::Refused(answered) => Err(Stop::Answered(answered, plan)),
+        Foreseen::Refused(answered) => Err(Stop::Answered(answered, plan.clone())),
     }
 }
 
 /// ⑤ A hold becomes a permit by a human's approval of exactly this request, and by nothing
 /// else; the object and the policy of the moment of approval have the last word.
-async fn settle(gate: &Gate, hold: Hold, body: &[u8], record: &mut Record) -> Result<Permit, Stop> {
+async fn settle(
+    gate: &Gate,
+    hold: Hold,
+    body: &[u8],
+    plan: &Plan,
+    record: &mut Record,
+) -> Result<Permit, Stop> {
     gate.expire_holds(Timestamp::now()).await?;
     let (state, _) = present(gate, &hold, body).await?;
     record.judged(held(&hold), Some(state.id().to_owned()));
@@ -233,7 +251,7 @@ async fn settle(gate: &Gate, hold: Hold, body: &[u8], record: &mut Record) -> Re
 
     let (caller, mut ask) = hold.into_parts();
     if waited {
-        ask = foreseen(gate, &caller, ask, record).await?;
+        ask = foreseen(gate, &caller, ask, plan, record).await?;
     }
     match decide::decide(caller, ask, &gate.policy.load(), Timestamp::now()) {
         Decision::Permit(permit) => Ok(permit),

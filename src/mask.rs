@@ -8,28 +8,44 @@
 //! Until now it hides the values of Secrets and tokens; `mask/fields.rs` says which.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::StatusCode;
-use serde_json::json;
 
 use crate::parse::Ask;
 use crate::refusal::Refusal;
 
+mod detect;
 mod fields;
+mod found;
 mod hold;
 mod json;
+mod lines;
+mod paths;
 mod plan;
+mod restore;
 mod returned;
+mod rules;
+mod status;
 mod text;
 mod walk;
 
 pub use fields::{MASK, MASK_BASE64};
 pub use plan::Plan;
+pub use restore::{Restored, restore};
+pub use rules::Masks;
 
+use hold::Counts;
 use json::{Fault, Root};
+use lines::Lines;
 use plan::Answer;
+use rules::Masking;
 use walk::Walk;
+
+/// The detectors: name, what it finds, and whether it is on unless a policy says otherwise.
+pub fn detectors() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    detect::Detectors::catalogue()
+}
 
 /// Bytes that may go to the agent. Made only in this room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,10 +109,10 @@ pub struct Summary {
 /// How often one rule masked one kind of field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
-    /// The rule's name, `secret-data`.
-    pub rule: &'static str,
+    /// The rule's name, `secret-data`; that of a detector, or of a mask rule, `policy/rule`.
+    pub rule: Box<str>,
     /// Where, as a pattern: `data.*`.
-    pub path: &'static str,
+    pub path: Box<str>,
     /// Masked values.
     pub values: u64,
 }
@@ -120,6 +136,8 @@ pub struct Masker {
 enum Mode {
     /// JSON documents. `empty_ok`: it need not hold any.
     Json { walk: Box<Walk>, empty_ok: bool },
+    /// Text, line by line.
+    Lines(Box<Lines>),
     /// Passed on as it is.
     Public,
     /// There must be no body.
@@ -150,7 +168,7 @@ impl Masker {
         let content_type = match mode {
             Mode::Empty | Mode::Failed => None,
             Mode::Replaced(_) => Some("application/json"),
-            Mode::Json { .. } | Mode::Public => content_type,
+            Mode::Json { .. } | Mode::Lines(_) | Mode::Public => content_type,
         };
         Ok(Self {
             content_type: content_type.map(str::to_owned),
@@ -182,6 +200,7 @@ impl Masker {
         let masked = match &mut self.mode {
             _ if chunk.is_empty() => Ok(chunk),
             Mode::Json { walk, .. } => walk.feed(&chunk),
+            Mode::Lines(lines) => lines.feed(&chunk),
             Mode::Public => Ok(chunk),
             Mode::Replaced(_) => Ok(Bytes::new()),
             Mode::Empty => Err(Fault("the answer has a body where it must have none")),
@@ -201,6 +220,7 @@ impl Masker {
                 Ok(_) => Err(Fault("the answer is empty")),
                 Err(fault) => Err(fault),
             },
+            Mode::Lines(lines) => Ok(lines.finish()),
             Mode::Public | Mode::Empty => Ok(Bytes::new()),
             Mode::Replaced(status) => Ok(std::mem::take(status)),
             Mode::Failed => Err(Fault("the answer failed before")),
@@ -211,7 +231,8 @@ impl Masker {
     /// What was masked so far.
     pub fn summary(&self) -> Summary {
         match &self.mode {
-            Mode::Json { walk, .. } => summary_of(walk),
+            Mode::Json { walk, .. } => summary_of(walk.counts()),
+            Mode::Lines(lines) => summary_of(lines.counts()),
             _ => self.summary.clone(),
         }
     }
@@ -241,23 +262,36 @@ impl fmt::Debug for Masker {
 ///
 /// # Errors
 /// [`Refusal::Unmaskable`] if the body is not one JSON object or array.
-pub fn mask_body(ask: &Ask) -> Result<Bytes, Refusal> {
-    mask_document(plan::body_shape(ask.info(), ask.content_type()), ask.body())
+pub fn mask_body(ask: &Ask, plan: &Plan) -> Result<Bytes, Refusal> {
+    let masking = &plan.masking;
+    mask_document(
+        plan::body_shape(ask.info(), ask.is_json_patch(), masking),
+        masking,
+        ask.body(),
+    )
 }
 
-/// Refuses a write that brings a mask back instead of a value.
+/// Refuses a mask that comes back where it cannot be put back to the value behind it, because
+/// there is no object before the write, or nobody can tell what comes of it.
 ///
 /// # Errors
 /// [`Refusal::MaskReturned`] names the field.
 pub fn refuse_returned(ask: &Ask) -> Result<(), Refusal> {
-    returned::refuse_in(ask.body())
+    match ask.look().is_some() && ask.rehearsal().is_some() {
+        true => Ok(()),
+        false => returned::refuse_in(ask.body()),
+    }
 }
 
-fn mask_document(shape: &'static fields::Shape, body: &Bytes) -> Result<Bytes, Refusal> {
+fn mask_document(
+    shape: &'static fields::Shape,
+    masking: &Arc<Masking>,
+    body: &Bytes,
+) -> Result<Bytes, Refusal> {
     if body.is_empty() {
         return Ok(Bytes::new());
     }
-    let mut walk = Walk::new(shape, Root::Container);
+    let mut walk = Walk::new(shape, Root::Container, Some(masking.clone()));
     let masked = walk.feed(body);
     masked
         .and_then(|masked| walk.finish().map(|_| masked))
@@ -285,70 +319,44 @@ fn mode(
     let plain = content_encoding.is_none_or(|e| e.trim().eq_ignore_ascii_case("identity"));
     let (shape, watch) = match plan.answer {
         Answer::Documents { shape, watch } => (shape, watch),
+        Answer::Lines { .. }
+            if success
+                && plain
+                && content_type.is_some_and(|t| plan::is_media_type(t, "text/plain")) =>
+        {
+            return Ok(Mode::Lines(Box::new(Lines::new(plan.masking.clone()))));
+        }
+        // What went wrong is said in JSON.
+        Answer::Lines { .. } if !success => (plan::errors(), false),
         Answer::Public if plain && content_type.is_some_and(plan::is_public_type) => {
             return Ok(Mode::Public);
         }
-        Answer::Public | Answer::Unmaskable(_) => {
+        Answer::Lines { .. } | Answer::Public | Answer::Unmaskable(_) => {
             return Err(of_type(content_type, content_encoding));
         }
     };
     if plain && content_type.is_some_and(|t| plan::is_media_type(t, "application/json")) {
         let stream = success && watch;
+        let shape = match success {
+            true => shape,
+            false => plan::of_error(shape, &plan.masking),
+        };
         let root = if stream { Root::Objects } else { Root::Object };
         return Ok(Mode::Json {
-            walk: Box::new(Walk::new(shape, root)),
+            walk: Box::new(Walk::new(shape, root, Some(plan.masking.clone()))),
             empty_ok: stream || !success,
         });
     }
     if success {
         return Err(of_type(content_type, content_encoding));
     }
-    Ok(Mode::Replaced(replacement(status)))
+    Ok(Mode::Replaced(status::replacement(status)))
 }
 
-/// The `Status` that stands for an error answer that is not JSON.
-fn replacement(status: u16) -> Bytes {
-    let words = StatusCode::from_u16(status)
-        .ok()
-        .and_then(|code| code.canonical_reason())
-        .unwrap_or("an unknown status");
-    let reason = match status {
-        400 => "BadRequest",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "NotFound",
-        405 => "MethodNotAllowed",
-        406 => "NotAcceptable",
-        409 => "Conflict",
-        410 => "Gone",
-        413 => "RequestEntityTooLarge",
-        415 => "UnsupportedMediaType",
-        422 => "Invalid",
-        429 => "TooManyRequests",
-        500 => "InternalError",
-        503 => "ServiceUnavailable",
-        504 => "Timeout",
-        _ => "",
-    };
-    let message = format!(
-        "the API server answered {status} ({words}), but not in JSON; the gate does not pass on a text that it cannot mask"
-    );
-    let body = json!({
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "code": status,
-    });
-    Bytes::from(body.to_string())
-}
-
-fn summary_of(walk: &Walk) -> Summary {
-    let counts = walk.counts().iter().map(|(rule, values)| Count {
-        rule: rule.name,
-        path: rule.path,
+fn summary_of(counts: &Counts) -> Summary {
+    let counts = counts.all().iter().map(|(cause, values)| Count {
+        rule: cause.rule.clone(),
+        path: cause.path.clone(),
         values: *values,
     });
     Summary {

@@ -162,13 +162,11 @@ impl Ask {
     /// so that what is denied is denied, and nobody approves what cannot happen.
     ///
     /// # Errors
-    /// `NotUnderstood` for streams (exec, attach, portforward), for proxied requests, and
-    /// for logs, which cannot be masked yet.
+    /// `NotUnderstood` for streams (exec, attach, portforward) and for proxied requests.
     pub fn carried(&self) -> Result<(), Refusal> {
         let what = match &*self.info.subresource {
             "exec" | "attach" | "portforward" => "streams into pods cannot be recorded yet",
             "proxy" => "what is behind a proxy cannot be judged or masked",
-            "log" => "logs cannot be masked yet",
             _ => return Ok(()),
         };
         Err(not_understood(format!(

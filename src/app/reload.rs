@@ -25,6 +25,8 @@ const EVERY: Duration = Duration::from_secs(1);
 pub struct Reload {
     gate: Arc<Gate>,
     sources: PolicySources,
+    /// What pseudonyms are made with.
+    mask_key: [u8; 32],
     /// Why the files are not what is in force.
     problem: ArcSwapOption<String>,
     /// One load at a time, so that the last one is of the newest files.
@@ -32,10 +34,11 @@ pub struct Reload {
 }
 
 impl Reload {
-    pub(super) fn new(gate: Arc<Gate>, sources: PolicySources) -> Self {
+    pub(super) fn new(gate: Arc<Gate>, sources: PolicySources, mask_key: [u8; 32]) -> Self {
         Self {
             gate,
             sources,
+            mask_key,
             problem: ArcSwapOption::empty(),
             turn: Mutex::new(()),
         }
@@ -71,6 +74,7 @@ impl Reload {
         if set.digest() == self.gate.policy.load().digest() {
             return Ok(());
         }
+        let masks = super::masks(&set, &self.mask_key).map_err(|error| error.to_string())?;
         let (gate, next) = (self.gate.clone(), set.clone());
         let noted = spawn_blocking(move || note(&gate, &next)).await;
         noted.map_err(|error| error.to_string())??;
@@ -79,6 +83,9 @@ impl Reload {
             rules = set.rules().count(),
             "the policy files changed; they are in force now"
         );
+        // What hides more may come first: no answer is masked by less than its policy says
+        // for longer than this takes.
+        self.gate.masks.store(masks);
         self.gate.policy.store(set);
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::resolve::beside;
 use super::shape;
 use crate::decide::policy::Policy;
 use crate::decide::{self, Lint, PolicyError, PolicySet};
+use crate::mask::detectors;
 
 /// The guardrails that come with Gateward, a `Policy` document in YAML.
 pub const DEFAULT_PACK: &str = include_str!("../../policies/default.yaml");
@@ -26,12 +27,35 @@ const DEFAULT_PACK_NAME: &str = "<default pack>";
 pub fn load_policies(sources: &PolicySources) -> Result<PolicySet, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let (places, policies) = read(sources, &mut problems);
+    for (source, policy) in places.iter().zip(&policies) {
+        unknown_detectors(source, policy, &mut problems);
+    }
     match PolicySet::compile(policies) {
         Ok(set) if problems.is_empty() => Ok(set),
         Ok(_) => Err(problems),
         Err(errors) => {
             problems.extend(errors.into_iter().filter_map(|error| place(&places, error)));
             Err(problems)
+        }
+    }
+}
+
+/// Detectors are the masks' business, so the rules cannot know their names.
+fn unknown_detectors(source: &Source, policy: &Policy, problems: &mut Vec<Diagnostic>) {
+    for (mask, spec) in policy.spec.masks.iter().enumerate() {
+        for (at, name) in spec.detectors.iter().flatten().enumerate() {
+            if name == "*" || detectors().any(|(known, ..)| known == name) {
+                continue;
+            }
+            let near = detectors().map(|(known, ..)| known);
+            let near = near.min_by_key(|known| strsim::levenshtein(known, name));
+            problems.push(source.problem(
+                &format!("spec.masks[{mask}].detectors[{at}]"),
+                format!("there is no detector \"{name}\""),
+                near.map(|near| {
+                    format!("did you mean \"{near}\"? `gateward detectors` lists all of them")
+                }),
+            ));
         }
     }
 }

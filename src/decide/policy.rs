@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::masks::MaskSpec;
 use super::period::Period;
 
 /// Rules that allow, hold or deny what agents ask of the Kubernetes API.
@@ -51,7 +52,11 @@ pub struct Metadata {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicySpec {
     /// The rules, in any order.
+    #[serde(default)]
     pub rules: Vec<RuleSpec>,
+    /// What of the answers is hidden, in any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<MaskSpec>,
 }
 
 /// One rule. It names either API resources (`apiGroups` and `resources`) or other paths

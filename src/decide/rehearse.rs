@@ -88,6 +88,13 @@ pub(super) fn settled<'a, 'p>(
     }
 }
 
+impl PolicySet {
+    /// Whether any rule asks what the service accounts of pods may do.
+    pub fn asks_rights(&self) -> bool {
+        self.asks_rights
+    }
+}
+
 impl Rule {
     /// Whether it asks what the service accounts of pods may do.
     pub(super) fn asks_rights(&self) -> bool {

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod hold;
+mod masks;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -13,8 +14,10 @@ use sha2::{Digest, Sha256};
 use super::HoldTerms;
 use super::glob::Glob;
 use super::index::Index;
+use super::masks::MaskRule;
 use super::policy::{Effect, Policy, RuleSpec, Verb};
 use super::rule::{Globs, Rule, Target, Verbs};
+use masks::too_many_steps;
 
 /// All rules of all policies, compiled; never changes.
 #[derive(Debug, Clone)]
@@ -23,9 +26,10 @@ pub struct PolicySet {
     pub(super) rules: Box<[Rule]>,
     pub(super) digest: Arc<str>,
     document: Arc<[u8]>,
-    asks_rights: bool,
+    pub(super) asks_rights: bool,
     /// Of these rules.
     pub(super) index: Index,
+    masks: Box<[MaskRule]>,
 }
 
 /// What is wrong with one field of one policy.
@@ -45,7 +49,7 @@ impl PolicySet {
     /// Compiles documents, or says everything that is wrong with them.
     pub fn compile(mut policies: Vec<Policy>) -> Result<Self, Vec<PolicyError>> {
         let mut errors = Vec::new();
-        let mut rules = Vec::new();
+        let (mut rules, mut masks) = (Vec::new(), Vec::new());
         let mut names = HashSet::new();
         for (document, policy) in policies.iter().enumerate() {
             let mut check = Check {
@@ -62,7 +66,9 @@ impl PolicySet {
                 );
             }
             check.rules(policy, &mut rules);
+            check.masks(policy, &mut masks);
         }
+        errors.extend(too_many_steps(&masks));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -74,6 +80,7 @@ impl PolicySet {
             asks_rights: rules.iter().any(Rule::asks_rights),
             index: Index::of(&rules),
             rules: rules.into(),
+            masks: masks.into(),
             digest: digest(&document),
             document,
         })
@@ -85,14 +92,14 @@ impl PolicySet {
         &self.digest
     }
 
-    /// The documents in normal form, as JSON: what [`digest`](Self::digest) is the SHA-256 of.
+    /// The documents in normal form, as JSON: [`digest`](Self::digest) is their SHA-256.
     pub fn document(&self) -> &[u8] {
         &self.document
     }
 
-    /// Whether any rule asks what the service accounts of pods may do.
-    pub fn asks_rights(&self) -> bool {
-        self.asks_rights
+    /// The mask rules.
+    pub fn masks(&self) -> &[MaskRule] {
+        &self.masks
     }
 
     /// The names of every rule: (policy, rule), in the order in which they are tried.
@@ -104,6 +111,7 @@ impl PolicySet {
 fn document(policies: &mut [Policy]) -> Arc<[u8]> {
     for policy in &mut *policies {
         policy.spec.rules.sort_by(|a, b| a.name.cmp(&b.name));
+        policy.spec.masks.sort_by(|a, b| a.name.cmp(&b.name));
     }
     policies.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     // These types hold strings, lists and numbers only: their JSON cannot fail.
@@ -156,10 +164,10 @@ impl Check<'_> {
     fn rules(&mut self, policy: &Policy, rules: &mut Vec<Rule>) {
         let policy_name: Arc<str> = policy.metadata.name.as_str().into();
         let mut names = HashSet::new();
-        if policy.spec.rules.is_empty() {
+        if policy.spec.rules.is_empty() && policy.spec.masks.is_empty() {
             self.error(
                 "spec.rules",
-                "a policy needs at least one rule".to_owned(),
+                "a policy needs at least one rule or mask".to_owned(),
                 None,
             );
         }

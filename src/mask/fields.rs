@@ -74,6 +74,9 @@ pub(super) struct Shape {
     /// How to read the member that tells. Without one, the object further out tells.
     pub tells: Option<fn(&[u8]) -> Told>,
     pub untold: Untold,
+    /// Members whose strings no detector looks at: names and versions that clients need as
+    /// they are, and in which the API server allows nothing else.
+    pub plain: &'static [&'static [u8]],
 }
 
 impl Shape {
@@ -140,6 +143,7 @@ pub(super) static ANY: Shape = Shape {
     elements: Treat::Enter(&ANY),
     tells: Some(told_by_kind),
     untold: Untold::Keep,
+    plain: PLAIN,
 };
 
 /// The elements of `items`: where they have no kind (typed lists leave it out), the kind of
@@ -150,7 +154,20 @@ static ITEM: Shape = Shape {
     elements: Treat::Enter(&ITEM),
     tells: Some(told_by_kind),
     untold: Untold::AsList,
+    plain: PLAIN,
 };
+
+static PLAIN: &[&[u8]] = &[b"kind", b"apiVersion"];
+
+static PLAIN_METADATA: &[&[u8]] = &[
+    b"name",
+    b"namespace",
+    b"uid",
+    b"resourceVersion",
+    b"generateName",
+    b"creationTimestamp",
+    b"continue",
+];
 
 static ANY_MEMBERS: &[(&str, Treat)] = &[
     ("kind", Treat::Tell),
@@ -181,6 +198,7 @@ static METADATA: Shape = Shape {
     elements: Treat::Enter(&ANY),
     tells: None,
     untold: Untold::Keep,
+    plain: PLAIN_METADATA,
 };
 
 static ANNOTATIONS: Shape = Shape {
@@ -195,6 +213,7 @@ static ANNOTATIONS: Shape = Shape {
     elements: Treat::Enter(&ANY),
     tells: None,
     untold: Untold::Keep,
+    plain: &[],
 };
 
 /// Any document that answers an ask on secrets: Secret, list, table, event, partial
@@ -218,14 +237,29 @@ pub(super) static SECRET: Shape = Shape {
     elements: Treat::Enter(&SECRET),
     tells: Some(told_by_reason),
     untold: Untold::Hide,
+    plain: PLAIN,
 };
 
 static SECRET_METADATA: Shape = Shape {
-    members: &[("annotations", Treat::Enter(&SECRET_ANNOTATIONS))],
-    rest: Treat::Keep,
+    members: &[
+        ("annotations", Treat::Enter(&SECRET_ANNOTATIONS)),
+        ("managedFields", Treat::Keep),
+    ],
+    rest: Treat::Enter(&LABELS),
     elements: Treat::Enter(&SECRET_METADATA),
     tells: None,
     untold: Untold::Keep,
+    plain: PLAIN_METADATA,
+};
+
+/// Nothing is hidden here but what detectors find.
+static LABELS: Shape = Shape {
+    members: &[],
+    rest: Treat::Enter(&LABELS),
+    elements: Treat::Enter(&LABELS),
+    tells: None,
+    untold: Untold::Keep,
+    plain: &[],
 };
 
 static SECRET_ANNOTATIONS: Shape = Shape {
@@ -234,6 +268,7 @@ static SECRET_ANNOTATIONS: Shape = Shape {
     elements: Treat::Enter(&SECRET_ANNOTATIONS),
     tells: None,
     untold: Untold::Keep,
+    plain: &[],
 };
 
 static SECRET_DATA: Shape = Shape {
@@ -242,6 +277,7 @@ static SECRET_DATA: Shape = Shape {
     elements: Treat::Hide(&DATA),
     tells: None,
     untold: Untold::Keep,
+    plain: &[],
 };
 
 static SECRET_STRING_DATA: Shape = Shape {
@@ -250,6 +286,7 @@ static SECRET_STRING_DATA: Shape = Shape {
     elements: Treat::Hide(&STRING_DATA),
     tells: None,
     untold: Untold::Keep,
+    plain: &[],
 };
 
 /// `details` of a Status: causes are hidden whatever the reason.
@@ -259,6 +296,7 @@ static DETAILS: Shape = Shape {
     elements: Treat::Enter(&DETAILS),
     tells: None,
     untold: Untold::Keep,
+    plain: &[],
 };
 
 /// TokenRequest and TokenReview, asked and answered.
@@ -271,6 +309,7 @@ pub(super) static TOKEN: Shape = Shape {
     elements: Treat::Enter(&TOKEN),
     tells: None,
     untold: Untold::Keep,
+    plain: PLAIN,
 };
 
 /// A Secret or a patch of one, or options of its deletion, as a request's body. Shown is what
@@ -296,6 +335,7 @@ pub(super) static SECRET_BODY: Shape = Shape {
     elements: Treat::Hide(&UNKNOWN),
     tells: None,
     untold: Untold::Hide,
+    plain: PLAIN,
 };
 
 /// A JSON Patch (RFC 6902) of a Secret, as a request's body.
@@ -305,6 +345,7 @@ pub(super) static SECRET_PATCH: Shape = Shape {
     elements: Treat::Enter(&SECRET_PATCH_OPERATION),
     tells: None,
     untold: Untold::Keep,
+    plain: &[],
 };
 
 static SECRET_PATCH_OPERATION: Shape = Shape {
@@ -317,6 +358,7 @@ static SECRET_PATCH_OPERATION: Shape = Shape {
     elements: Treat::Hide(&PATCH_VALUE),
     tells: None,
     untold: Untold::Keep,
+    plain: &[],
 };
 
 fn told_by_kind(kind: &[u8]) -> Told {

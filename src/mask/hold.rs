@@ -26,7 +26,16 @@ pub(super) struct Hold {
     /// By their start; a later one may lie within an earlier one.
     waiting: Vec<Waiting>,
     undecided: usize,
-    counts: Vec<(&'static Rule, u64)>,
+    /// Where in `out` a string begins that is looked at once it is whole.
+    string: Option<usize>,
+    counts: Counts,
+}
+
+/// Why values are masked: the name of what demands it, and where it applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cause {
+    pub rule: Box<str>,
+    pub path: Box<str>,
 }
 
 /// A value of which it is not known, or not yet carried out, how it is treated.
@@ -40,7 +49,7 @@ struct Waiting {
 
 impl Hold {
     /// How many values were masked, by rule.
-    pub fn counts(&self) -> &[(&'static Rule, u64)] {
+    pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
@@ -49,10 +58,51 @@ impl Hold {
         self.from = 0;
     }
 
+    /// Whether the value at hand is hidden anyway.
+    pub fn is_hiding(&self) -> bool {
+        self.hiding
+    }
+
+    /// The chunk ends within a string that began at `at` and is looked at when it is whole.
+    pub fn keep_string(&mut self, chunk: &[u8], at: usize) {
+        self.copy(chunk, at);
+        self.string = Some(self.out.len());
+    }
+
+    /// That string ended before `at`: its bytes, quotes included. What is returned stays
+    /// where it is unless [`put`](Self::put) replaces it.
+    pub fn kept_string(&mut self, chunk: &[u8], at: usize) -> Option<Bytes> {
+        let start = self.string?;
+        self.copy(chunk, at);
+        Some(Bytes::copy_from_slice(self.out.get(start..)?))
+    }
+
+    /// The string that was kept stays, or is replaced by this one.
+    pub fn put(&mut self, masked: Option<&str>) {
+        if let (Some(start), Some(masked)) = (self.string.take(), masked) {
+            self.out.truncate(start);
+            self.out.extend_from_slice(masked.as_bytes());
+        }
+    }
+
+    /// The string between these places of the chunk is replaced.
+    pub fn replace_string(&mut self, chunk: &[u8], start: usize, end: usize, masked: &str) {
+        self.copy(chunk, start);
+        self.out.extend_from_slice(masked.as_bytes());
+        self.from = end;
+    }
+
     /// The value that begins at `at` is replaced.
     pub fn hide(&mut self, chunk: &[u8], at: usize, rule: &'static Rule) {
         self.copy(chunk, at);
         self.mask(rule);
+        self.hiding = true;
+    }
+
+    /// The same with another mask, that is JSON text.
+    pub fn hide_behind(&mut self, chunk: &[u8], at: usize, mask: &str) {
+        self.copy(chunk, at);
+        self.out.extend_from_slice(mask.as_bytes());
         self.hiding = true;
     }
 
@@ -144,11 +194,14 @@ impl Hold {
     /// # Errors
     /// More waits than may be held.
     pub fn release(&mut self, chunk: &Bytes) -> Result<Bytes, Fault> {
-        if self.out.is_empty() && self.waiting.is_empty() && !self.hiding {
+        let decided = self.waiting.is_empty() && self.string.is_none();
+        if self.out.is_empty() && decided && !self.hiding {
             return Ok(chunk.slice(self.from..));
         }
         self.copy(chunk, chunk.len());
-        let ready = self.waiting.first().map_or(self.out.len(), |w| w.start);
+        let undecided = self.waiting.first().map(|w| w.start);
+        let ready = undecided.into_iter().chain(self.string).min();
+        let ready = ready.unwrap_or(self.out.len());
         if self.out.len() - ready > MAX_HELD {
             return Err(TOO_LARGE);
         }
@@ -156,6 +209,7 @@ impl Hold {
             waiting.start -= ready;
             waiting.end = waiting.end.saturating_sub(ready);
         }
+        self.string = self.string.map(|start| start - ready);
         Ok(self.out.split_to(ready).freeze())
     }
 
@@ -169,14 +223,12 @@ impl Hold {
 
     fn mask(&mut self, rule: &'static Rule) {
         self.out.extend_from_slice(rule.mask.as_bytes());
-        self.count(rule, 1);
+        self.counts.add(rule.name, rule.path, 1);
     }
 
-    fn count(&mut self, rule: &'static Rule, more: u64) {
-        match self.counts.iter_mut().find(|(r, _)| std::ptr::eq(*r, rule)) {
-            Some((_, count)) => *count += more,
-            None => self.counts.push((rule, more)),
-        }
+    /// Something was masked.
+    pub fn count(&mut self, rule: &str, path: &str) {
+        self.counts.add(rule, path, 1);
     }
 
     /// All is decided: carries out what was decided for hiding.
@@ -215,14 +267,39 @@ impl Hold {
         if !matches!(value.first(), Some(b'{' | b'[')) {
             return self.replace(value, shape.elements);
         }
-        let mut within = Walk::new(shape, Root::Container);
+        // What was held was looked at before it came here.
+        let mut within = Walk::new(shape, Root::Container, None);
         let masked = within.feed(&value)?;
         within.finish()?;
         self.out.extend_from_slice(&masked);
-        for (rule, count) in within.counts() {
-            self.count(rule, *count);
+        for (cause, count) in within.counts().all() {
+            self.counts.add(&cause.rule, &cause.path, *count);
         }
         Ok(())
+    }
+}
+
+/// How many values were masked, by cause.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counts(Vec<(Cause, u64)>);
+
+impl Counts {
+    pub fn all(&self) -> &[(Cause, u64)] {
+        &self.0
+    }
+
+    pub fn add(&mut self, rule: &str, path: &str, more: u64) {
+        let same = |(cause, _): &&mut (Cause, u64)| &*cause.rule == rule && &*cause.path == path;
+        match self.0.iter_mut().find(same) {
+            Some((_, count)) => *count += more,
+            None => self.0.push((
+                Cause {
+                    rule: rule.into(),
+                    path: path.into(),
+                },
+                more,
+            )),
+        }
     }
 }
 

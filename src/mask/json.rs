@@ -51,6 +51,8 @@ pub(super) struct Lexer {
     quiet_from: u32,
     capture_keys: bool,
     text: Text,
+    /// Where in the chunk the scalar or name at hand began; none if in an earlier chunk.
+    began: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +103,7 @@ impl Lexer {
             quiet_from: u32::MAX,
             capture_keys: false,
             text: Text::default(),
+            began: None,
         }
     }
 
@@ -122,6 +125,17 @@ impl Lexer {
                 return Ok(token);
             }
         }
+    }
+
+    /// A new chunk begins.
+    pub fn begin(&mut self) {
+        self.began = None;
+    }
+
+    /// Where in the chunk the scalar or name that was read last began; none if that was in an
+    /// earlier chunk.
+    pub fn began(&self) -> Option<usize> {
+        self.began
     }
 
     /// After [`Token::Open`]: the next token will be its [`Token::Close`].
@@ -178,6 +192,7 @@ impl Lexer {
             if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 continue;
             }
+            self.began = Some(*at - 1);
             if let Some(token) = self.structure(byte)? {
                 return Ok(token);
             }

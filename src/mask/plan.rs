@@ -3,16 +3,21 @@
 //! It looks at the ask alone, never at an answer. What it does not know how to mask it
 //! names so, and nothing of that kind is passed on.
 
+use std::sync::Arc;
+
 use http::Method;
 
 use super::fields::{ANY, SECRET, SECRET_BODY, SECRET_PATCH, Shape, TOKEN};
+use super::rules::{Masking, Masks};
+use crate::identify::Caller;
 use crate::parse::{Ask, RequestInfo};
 use crate::refusal::Refusal;
 
 /// What kind of answer an ask gets, hence how it is masked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Plan {
     pub(super) answer: Answer,
+    pub(super) masking: Arc<Masking>,
     /// The answer has no body, whatever its headers say (`HEAD`).
     pub(super) bodiless: bool,
 }
@@ -21,6 +26,8 @@ pub struct Plan {
 pub(super) enum Answer {
     /// One JSON document, or, for a watch, one after the other.
     Documents { shape: &'static Shape, watch: bool },
+    /// Text, line by line; `follow`: without an end.
+    Lines { follow: bool },
     /// A public document of the API server that holds nothing of any tenant.
     Public,
     /// Nothing that the gate could mask.
@@ -28,9 +35,14 @@ pub(super) enum Answer {
 }
 
 impl Plan {
-    /// The plan for the answer to `ask`.
-    pub fn for_ask(ask: &Ask) -> Self {
-        Self::of(ask.info(), ask.method())
+    /// The plan for the answer to what `caller` asks.
+    pub fn new(masks: &Arc<Masks>, caller: &Caller, ask: &Ask) -> Self {
+        let masking = Arc::new(Masking::of(masks, caller, ask));
+        let mut plan = Self::of(ask.info(), ask.method(), masking);
+        if let Answer::Lines { follow } = &mut plan.answer {
+            *follow = ask.query().split('&').any(|pair| pair == "follow=true");
+        }
+        plan
     }
 
     /// Whether the gate can mask this kind of answer at all. To be asked before the request
@@ -44,16 +56,19 @@ impl Plan {
                 what,
                 inside: "no answer to this kind of request can be masked".to_owned(),
             }),
-            Answer::Documents { .. } | Answer::Public => Ok(()),
+            Answer::Documents { .. } | Answer::Lines { .. } | Answer::Public => Ok(()),
         }
     }
 
-    /// Whether the answer is a watch, which flows until either side ends it.
-    pub fn is_watch(&self) -> bool {
-        matches!(self.answer, Answer::Documents { watch: true, .. })
+    /// Whether the answer flows until either side ends it: a watch, or a log that is followed.
+    pub fn is_endless(&self) -> bool {
+        matches!(
+            self.answer,
+            Answer::Documents { watch: true, .. } | Answer::Lines { follow: true }
+        )
     }
 
-    pub(super) fn of(info: &RequestInfo, method: &Method) -> Self {
+    pub(super) fn of(info: &RequestInfo, method: &Method, masking: Arc<Masking>) -> Self {
         Self {
             answer: if info.is_resource {
                 of_resource(info)
@@ -61,18 +76,22 @@ impl Plan {
                 of_path(info)
             },
             bodiless: method == Method::HEAD,
+            masking,
         }
     }
 }
 
 /// How the body of a request on `info` is masked for records and approvers.
-pub(super) fn body_shape(info: &RequestInfo, content_type: Option<&str>) -> &'static Shape {
+pub(super) fn body_shape(info: &RequestInfo, patch: bool, masking: &Masking) -> &'static Shape {
     let shape = shape_of(info);
-    if !std::ptr::eq(shape, &SECRET) {
-        return shape;
+    let secret = std::ptr::eq(shape, &SECRET);
+    // Where a JSON Patch names a field, no path of a rule leads there.
+    match (secret, patch) {
+        (true, true) => &SECRET_PATCH,
+        (true, false) => &SECRET_BODY,
+        (false, true) if masking.paths.is_some() => &SECRET_PATCH,
+        (false, _) => shape,
     }
-    let patch = content_type.is_some_and(|t| is_media_type(t, "application/json-patch+json"));
-    if patch { &SECRET_PATCH } else { &SECRET_BODY }
 }
 
 /// Whether `content_type`, without its parameters, is `media_type`.
@@ -102,13 +121,26 @@ fn of_resource(info: &RequestInfo) -> Answer {
         return Answer::Unmaskable(CHANNEL);
     }
     match info.subresource.as_str() {
-        "log" => Answer::Unmaskable("logs cannot be masked yet"),
+        "log" => Answer::Lines { follow: false },
         "exec" | "attach" | "portforward" | "proxy" => Answer::Unmaskable(CHANNEL),
         _ => Answer::Documents {
             shape: shape_of(info),
             watch: info.verb == "watch",
         },
     }
+}
+
+/// How an error is masked: its message may hold the value of a field that a rule names.
+pub(super) fn of_error(shape: &'static Shape, masking: &Masking) -> &'static Shape {
+    match masking.paths {
+        Some(_) => &SECRET,
+        None => shape,
+    }
+}
+
+/// How errors are masked where the answer itself is not JSON.
+pub(super) fn errors() -> &'static Shape {
+    &ANY
 }
 
 fn shape_of(info: &RequestInfo) -> &'static Shape {

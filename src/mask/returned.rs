@@ -29,7 +29,7 @@ pub(super) fn refuse_in(body: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-fn holds_mask(text: &[u8]) -> bool {
+pub(super) fn holds_mask(text: &[u8]) -> bool {
     [MASK, MASK_BASE64]
         .iter()
         .any(|mask| memmem::find(text, mask.as_bytes()).is_some())

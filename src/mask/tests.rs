@@ -4,12 +4,18 @@
 use http::Method;
 
 use super::*;
+use crate::decide::PolicySet;
+use crate::identify::Caller;
 use crate::parse::RequestInfo;
+use detect::Detectors;
 
 mod answers;
 mod attacks;
 mod differential;
 mod documents;
+mod lines;
+mod masks;
+mod restored;
 
 const CANARY: &str = "canary-7f3a";
 const LAST: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -38,8 +44,35 @@ fn at_path(verb: &'static str, path: &str) -> RequestInfo {
     }
 }
 
+fn caller() -> Caller {
+    Caller::for_test("triage-bot", Some("alice@example.com"), &["agents"])
+}
+
+/// The mask rules of a policy, in YAML from their list on.
+fn masks(rules: &str) -> Arc<Masks> {
+    let text = format!(
+        "{{apiVersion: gateward.dev/v1alpha1, kind: Policy, metadata: {{name: p}}, spec: {{masks: [{rules}]}}}}"
+    );
+    let policy = serde_saphyr::from_str(&text).unwrap();
+    let set = PolicySet::compile(vec![policy]).unwrap_or_else(|e| panic!("{e:?}"));
+    Arc::new(Masks::new(&set, &[7; 32]).unwrap())
+}
+
+fn no_masks() -> Arc<Masks> {
+    Arc::new(Masks::new(&PolicySet::compile(Vec::new()).unwrap(), &[7; 32]).unwrap())
+}
+
+fn plan_of(ask: &Ask) -> Plan {
+    Plan::new(&no_masks(), &caller(), ask)
+}
+
+fn masking() -> Arc<Masking> {
+    let ask = Ask::for_test("prod", "GET", "/api/v1/pods", "");
+    Arc::new(Masking::of(&no_masks(), &caller(), &ask))
+}
+
 fn plan(info: &RequestInfo) -> Plan {
-    Plan::of(info, &Method::GET)
+    Plan::of(info, &Method::GET, masking())
 }
 
 fn masker(info: &RequestInfo, status: u16) -> Masker {

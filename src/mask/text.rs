@@ -8,7 +8,7 @@ use memchr::memchr2;
 use super::json::Fault;
 
 /// Captured text longer than this matches no name, kind or reason that matters.
-const MAX_CAPTURED: usize = 64;
+const MAX_CAPTURED: usize = 320;
 
 #[derive(Default)]
 pub(super) struct Text {

@@ -4,11 +4,17 @@
 //! hold keeps what is undecided; here the three meet. Parts of a document in which nothing
 //! can be hidden are left to the reader alone.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::fields::{Rule, Shape, Told, Treat, Untold};
-use super::hold::Hold;
+use super::fields::{Shape, Told, Treat, Untold};
+use super::found::Finder;
+use super::hold::{Counts, Hold};
 use super::json::{Fault, Lexer, Root, Token};
+use super::paths::Trail;
+use super::rules::Masking;
+use crate::decide::With;
 
 pub(super) struct Walk {
     lexer: Lexer,
@@ -22,6 +28,8 @@ pub(super) struct Walk {
     /// The string at hand tells what its object is.
     telling: bool,
     hold: Hold,
+    finder: Option<Finder>,
+    trail: Option<Trail>,
 }
 
 struct Frame {
@@ -37,7 +45,8 @@ struct Frame {
 }
 
 impl Walk {
-    pub fn new(shape: &'static Shape, root: Root) -> Self {
+    /// What the shapes keep is hidden as `masking` says, if that is given.
+    pub fn new(shape: &'static Shape, root: Root, masking: Option<Arc<Masking>>) -> Self {
         Self {
             lexer: Lexer::new(root),
             root: shape,
@@ -46,6 +55,8 @@ impl Walk {
             skipping: false,
             telling: false,
             hold: Hold::default(),
+            trail: masking.as_ref().and_then(Trail::of),
+            finder: masking.map(Finder::new),
         }
     }
 
@@ -55,18 +66,36 @@ impl Walk {
     /// The document is invalid or cannot be masked; nothing may be fed after that.
     pub fn feed(&mut self, chunk: &Bytes) -> Result<Bytes, Fault> {
         self.hold.begin();
+        self.lexer.begin();
+        if let Some(finder) = &mut self.finder {
+            finder.begin(chunk);
+        }
         let mut at = 0;
         loop {
             match self.lexer.next(chunk, &mut at)? {
-                Token::More => return self.hold.release(chunk),
-                Token::Key => self.next = self.member(),
+                Token::More => {
+                    self.keep_string(chunk);
+                    return self.hold.release(chunk);
+                }
+                Token::Key => {
+                    self.next = self.member();
+                    if let Some(trail) = &mut self.trail {
+                        trail.member(self.lexer.text());
+                    }
+                    if let Some(finder) = &mut self.finder {
+                        finder.key(self.lexer.began(), at);
+                    }
+                }
                 Token::Open { object } => self.open(chunk, at - 1, object)?,
                 Token::Close => {
                     self.close()?;
                     self.value_ended(chunk, at)?;
                 }
                 Token::Scalar { first } => self.scalar(chunk, at - 1, first)?,
-                Token::ScalarEnd => self.value_ended(chunk, at)?,
+                Token::ScalarEnd => {
+                    self.look(chunk, at);
+                    self.value_ended(chunk, at)?;
+                }
             }
         }
     }
@@ -80,7 +109,7 @@ impl Walk {
     }
 
     /// How many values were masked, by rule.
-    pub fn counts(&self) -> &[(&'static Rule, u64)] {
+    pub fn counts(&self) -> &Counts {
         self.hold.counts()
     }
 
@@ -91,12 +120,15 @@ impl Walk {
     }
 
     fn open(&mut self, chunk: &[u8], start: usize, object: bool) -> Result<(), Fault> {
+        if let Some(finder) = &mut self.finder {
+            finder.opened();
+        }
         let treat = match self.treat(chunk, start, false)? {
             Treat::Tell => self.frames.last().map_or(Treat::Keep, |f| f.shape.rest),
             treat => treat,
         };
         match treat {
-            Treat::Enter(shape) => self.enter(shape, object),
+            Treat::Enter(shape) if !self.drop_container(chunk, start) => self.enter(shape, object),
             treat => {
                 if let Treat::Hide(rule) = treat {
                     self.hold.hide(chunk, start, rule);
@@ -107,6 +139,23 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// Whether a mask rule drops the container that begins at `start`.
+    fn drop_container(&mut self, chunk: &[u8], start: usize) -> bool {
+        let (Some(trail), Some(finder)) = (&self.trail, &self.finder) else {
+            return false;
+        };
+        let Some((rule, path)) = trail.hidden().filter(|_| !self.hold.is_hiding()) else {
+            return false;
+        };
+        let how = finder.masking().field(rule);
+        let drops = how.with == With::Drop;
+        if drops {
+            self.hold.hide_behind(chunk, start, "null");
+            self.hold.count(how.rule, path);
+        }
+        drops
     }
 
     fn enter(&mut self, shape: &'static Shape, object: bool) {
@@ -124,6 +173,9 @@ impl Walk {
             waiting: None,
         });
         self.next = shape.elements;
+        if let Some(trail) = &mut self.trail {
+            trail.opened(object, self.lexer.text());
+        }
         self.lexer.capture_keys(object);
     }
 
@@ -133,6 +185,17 @@ impl Walk {
             Treat::Enter(shape) => shape.elements,
             treat => treat,
         };
+        if let Some(finder) = &mut self.finder {
+            finder.value(first == b'"');
+            if !null
+                && self
+                    .trail
+                    .as_ref()
+                    .is_some_and(|trail| trail.hidden().is_some())
+            {
+                finder.must_look();
+            }
+        }
         match treat {
             Treat::Hide(rule) if !null => self.hold.hide(chunk, start, rule),
             Treat::Tell if first == b'"' => {
@@ -142,6 +205,55 @@ impl Walk {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The chunk ends: a string in its middle is kept until it is whole.
+    fn keep_string(&mut self, chunk: &[u8]) {
+        if self.hold.is_hiding() {
+            return;
+        }
+        if let (Some(finder), Some(began)) = (&mut self.finder, self.lexer.began())
+            && finder.is_in_string()
+        {
+            self.hold.keep_string(chunk, began);
+        }
+    }
+
+    /// A scalar ended before `end`: if it is a string in which there may be something, it is
+    /// looked at.
+    fn look(&mut self, chunk: &[u8], end: usize) {
+        let Some(finder) = &mut self.finder else {
+            return;
+        };
+        let began = self.lexer.began();
+        let Some(member) = finder.ended(began, end).filter(|_| !self.hold.is_hiding()) else {
+            return;
+        };
+        let depth = self.frames.len();
+        let plain = |frame: &Frame| frame.shape.plain.contains(&self.lexer.text());
+        let is_plain = self.telling || (member && self.frames.last().is_some_and(plain));
+        let string = match began {
+            Some(began) => chunk.get(began..end).map(Bytes::copy_from_slice),
+            None => self.hold.kept_string(chunk, end),
+        };
+        let hidden = self.trail.as_ref().and_then(Trail::hidden);
+        let found = match (string, hidden) {
+            (Some(scalar), Some((rule, path))) => Some(finder.field(&scalar, rule, path)),
+            (Some(string), None) if !is_plain => {
+                finder.look(&string, member.then(|| self.lexer.text()), depth)
+            }
+            _ => None,
+        };
+        match (began, &found) {
+            (None, found) => self.hold.put(found.as_ref().map(|found| &*found.masked)),
+            (Some(began), Some(found)) => {
+                self.hold.replace_string(chunk, began, end, &found.masked);
+            }
+            (Some(_), None) => {}
+        }
+        for (rule, path) in found.iter().flat_map(|found| &found.by) {
+            self.hold.count(rule, path);
+        }
     }
 
     /// How the value that begins at `start` is treated, as far as is known.
@@ -176,6 +288,12 @@ impl Walk {
         let Some(frame) = self.frames.pop() else {
             return Ok(());
         };
+        if let Some(trail) = &mut self.trail {
+            trail.closed();
+        }
+        if let Some(finder) = &mut self.finder {
+            finder.closed(self.frames.len());
+        }
         let index = self.frames.len();
         if frame.owner != index || frame.told != Told::Nothing {
             return Ok(());
@@ -202,6 +320,9 @@ impl Walk {
         self.hold.value_ended(end);
         if std::mem::take(&mut self.telling) {
             self.tell()?;
+        }
+        if let Some(trail) = &mut self.trail {
+            trail.ended();
         }
         let Some(frame) = self.frames.last_mut() else {
             self.next = Treat::Enter(self.root);

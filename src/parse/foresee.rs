@@ -167,6 +167,20 @@ impl Ask {
         Ok(self)
     }
 
+    /// Whether it is a JSON Patch (RFC 6902).
+    pub fn is_json_patch(&self) -> bool {
+        self.media == Media::JsonPatch
+    }
+
+    /// The same request with another body. What it means must be judged anew, by
+    /// [`judged_on`](Self::judged_on).
+    #[must_use]
+    pub fn with_body(mut self, tree: Node) -> Self {
+        self.body = tree.to_json().into();
+        self.tree = Some(Arc::new(tree));
+        self
+    }
+
     /// The content type of what is sent.
     pub fn sent_content_type(&self) -> Option<&'static str> {
         match (self.content_type, &self.bound) {

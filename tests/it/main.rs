@@ -20,6 +20,7 @@ mod docs;
 mod foresee;
 mod harness;
 mod journey;
+mod masking;
 mod oracle;
 mod pod_security;
 mod protobuf;

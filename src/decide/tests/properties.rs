@@ -146,6 +146,7 @@ fn documents(rules: &[(usize, RuleSpec)], chunk: usize) -> Vec<Policy> {
                 name: format!("p{number}"),
             },
             spec: PolicySpec {
+                masks: Vec::new(),
                 rules: rules
                     .iter()
                     .map(|(number, rule)| RuleSpec {

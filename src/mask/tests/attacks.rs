@@ -230,8 +230,8 @@ fn threat_20_refusals_summaries_and_debug_output_hold_no_value() {
     assert_eq!(
         summary.counts(),
         [Count {
-            rule: "secret-data",
-            path: "data.*",
+            rule: "secret-data".into(),
+            path: "data.*".into(),
             values: 2
         }]
     );
@@ -247,8 +247,8 @@ fn threat_20_refusals_summaries_and_debug_output_hold_no_value() {
 fn threat_20_bodies_are_masked_before_they_are_recorded() {
     let masked = |info: &RequestInfo, content_type: &str, body: &str| {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let shape = plan::body_shape(info, Some(content_type));
-        let masked = mask_document(shape, &body).unwrap();
+        let shape = plan::body_shape(info, content_type.contains("json-patch"), &masking());
+        let masked = mask_document(shape, &masking(), &body).unwrap();
         String::from_utf8(masked.to_vec()).unwrap()
     };
     let json = "application/json";
@@ -298,6 +298,6 @@ fn threat_20_bodies_are_masked_before_they_are_recorded() {
     );
     assert_eq!(masked(&info, strategic, &said), seen);
     assert_eq!(masked(&info, json, ""), "");
-    let bad = mask_document(&fields::ANY, &Bytes::from_static(b"{\"a\":"));
+    let bad = mask_document(&fields::ANY, &masking(), &Bytes::from_static(b"{\"a\":"));
     assert!(matches!(bad, Err(Refusal::Unmaskable { .. })));
 }

@@ -10,7 +10,7 @@ use super::*;
 mod oracle {
     use serde_json::{Map, Value};
 
-    use super::{LAST, LAST_MASK, MASK, MASK_BASE64};
+    use super::{Detectors, LAST, LAST_MASK, MASK, MASK_BASE64};
 
     const SAFE: [&str; 13] = [
         "NotFound",
@@ -31,10 +31,14 @@ mod oracle {
     /// `listed`: an item of a list of Secrets.
     pub fn any(value: &mut Value, listed: bool) {
         let object = match value {
-            Value::Array(elements) => return elements.iter_mut().for_each(|e| any(e, listed)),
+            Value::Array(elements) => {
+                options(elements);
+                return elements.iter_mut().for_each(|e| any(e, listed));
+            }
             Value::Object(object) => object,
             _ => return,
         };
+        strings(object, &["kind", "apiVersion"]);
         let secret = match text(object, "kind") {
             Some(kind) => kind == "Secret" || kind == "SecretList",
             None => listed,
@@ -53,10 +57,14 @@ mod oracle {
     /// The answer to an ask on secrets.
     pub fn secret(value: &mut Value) {
         let object = match value {
-            Value::Array(elements) => return elements.iter_mut().for_each(secret),
+            Value::Array(elements) => {
+                options(elements);
+                return elements.iter_mut().for_each(secret);
+            }
             Value::Object(object) => object,
             _ => return,
         };
+        strings(object, &["kind", "apiVersion", "reason"]);
         let safe = text(object, "reason").is_some_and(|reason| SAFE.contains(&reason.as_str()));
         for (key, value) in object {
             match key.as_str() {
@@ -78,10 +86,12 @@ mod oracle {
         let Value::Object(object) = value else {
             return any(value, false);
         };
+        strings(object, &PLAIN);
         for (key, value) in object {
             match (key.as_str(), value) {
                 ("managedFields", _) => {}
                 ("annotations", Value::Object(annotations)) => {
+                    strings(annotations, &[]);
                     for (key, value) in annotations {
                         if key == LAST && is_secret {
                             hide(value, LAST_MASK);
@@ -97,12 +107,33 @@ mod oracle {
 
     fn secret_metadata(value: &mut Value) {
         match value {
-            Value::Array(elements) => elements.iter_mut().for_each(secret_metadata),
+            Value::Array(elements) => {
+                options(elements);
+                elements.iter_mut().for_each(secret_metadata);
+            }
             Value::Object(object) => {
-                object
-                    .get_mut("annotations")
-                    .into_iter()
-                    .for_each(secret_annotations);
+                strings(object, &PLAIN);
+                for (key, value) in object {
+                    match key.as_str() {
+                        "managedFields" => {}
+                        "annotations" => secret_annotations(value),
+                        _ => labels(value),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn labels(value: &mut Value) {
+        match value {
+            Value::Array(elements) => {
+                options(elements);
+                elements.iter_mut().for_each(labels);
+            }
+            Value::Object(object) => {
+                strings(object, &[]);
+                object.values_mut().for_each(labels);
             }
             _ => {}
         }
@@ -110,19 +141,29 @@ mod oracle {
 
     fn secret_annotations(value: &mut Value) {
         match value {
-            Value::Array(elements) => elements.iter_mut().for_each(secret_annotations),
-            Value::Object(object) => object
-                .get_mut(LAST)
-                .into_iter()
-                .for_each(|v| hide(v, LAST_MASK)),
+            Value::Array(elements) => {
+                options(elements);
+                elements.iter_mut().for_each(secret_annotations);
+            }
+            Value::Object(object) => {
+                strings(object, &[]);
+                object
+                    .get_mut(LAST)
+                    .into_iter()
+                    .for_each(|v| hide(v, LAST_MASK));
+            }
             _ => {}
         }
     }
 
     fn details(value: &mut Value) {
         match value {
-            Value::Array(elements) => elements.iter_mut().for_each(details),
+            Value::Array(elements) => {
+                options(elements);
+                elements.iter_mut().for_each(details);
+            }
             Value::Object(object) => {
+                strings(object, &[]);
                 object
                     .iter_mut()
                     .for_each(|(key, value)| match key.as_str() {
@@ -132,6 +173,76 @@ mod oracle {
             }
             _ => {}
         }
+    }
+
+    const PLAIN: [&str; 7] = [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generateName",
+        "creationTimestamp",
+        "continue",
+    ];
+
+    /// What detectors find in the strings that are members of this object.
+    fn strings(object: &mut Map<String, Value>, plain: &[&str]) {
+        let mut beside: Option<String> = None;
+        for (key, value) in object {
+            let Value::String(text) = value else { continue };
+            if plain.contains(&key.as_str()) {
+                continue;
+            }
+            let said = text.clone();
+            match (&beside, key.as_str()) {
+                (Some(name), "value") => found(text, Some(name)),
+                _ => found(
+                    text,
+                    (key.len() <= 320).then_some(key).or(Some(&String::new())),
+                ),
+            }
+            beside = match key.as_str() {
+                "name" => telling(&said),
+                "value" => None,
+                _ => beside,
+            };
+        }
+    }
+
+    /// The same for the elements of an array.
+    fn options(elements: &mut [Value]) {
+        let mut beside: Option<String> = None;
+        for value in elements {
+            let Value::String(text) = value else { continue };
+            let said = text.clone();
+            found(text, beside.as_ref());
+            beside = said.strip_prefix("--").and_then(telling);
+        }
+    }
+
+    fn telling(name: &str) -> Option<String> {
+        let name = name.as_bytes().get(..64).unwrap_or(name.as_bytes());
+        Detectors::is_telling(name).then(|| String::from_utf8_lossy(name).into_owned())
+    }
+
+    fn found(text: &mut String, name: Option<&String>) {
+        let name = name.map(|name| name.as_bytes());
+        let mut rest = text.as_bytes();
+        let mut at = 0;
+        let mut masked = Vec::new();
+        for found in Detectors::standard().scan(text.as_bytes(), name) {
+            let (before, behind) = rest.split_at(found.start - at);
+            let (what, behind) = behind.split_at(found.end - found.start);
+            masked.extend_from_slice(before);
+            masked.extend_from_slice(if what == MASK.as_bytes() {
+                what
+            } else {
+                MASK.as_bytes()
+            });
+            (rest, at) = (behind, found.end);
+        }
+        masked.extend_from_slice(rest);
+        *text = String::from_utf8(masked).unwrap();
     }
 
     fn members(value: &mut Value, mask: &str) {
@@ -254,6 +365,10 @@ fn documents() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         2 => prop::sample::select(vec!["Secret", "SecretList", "ConfigMap", "NotFound", "Invalid"])
             .prop_map(str::to_owned),
+        1 => prop::sample::select(vec![
+            "DB_PASSWORD", "--password", "AKIAQ3EGRVTL7WXYZ2AB", "key AKIAQ3EGRVTL7WXYZ2AB.", "Zq8vR3tLw9Xc2Nb7",
+        ])
+        .prop_map(str::to_owned),
         1 => any::<String>(),
         1 => "[a-z\"\\\\/ü😀]{0,90}",
     ];
@@ -268,7 +383,7 @@ fn documents() -> impl Strategy<Value = Value> {
         12 => prop::sample::select(vec![
             "kind", "kind", "kind", "data", "data", "stringData", "metadata", "annotations",
             LAST, "items", "items", "object", "reason", "message", "details", "causes",
-            "managedFields", "spec",
+            "managedFields", "spec", "name", "value", "DB_PASSWORD", "password", "env",
         ])
         .prop_map(str::to_owned),
         1 => any::<String>().prop_filter("only the exact names", |key| {
@@ -357,7 +472,7 @@ proptest! {
             // The rest was not looked at; RFC 8259 sets no limit to numbers.
             return Ok(());
         }
-        let mut walk = Walk::new(&INERT, Root::Object);
+        let mut walk = Walk::new(&INERT, Root::Object, None);
         let read = walk.feed(&Bytes::from(document.clone())).and_then(|_| walk.finish());
         prop_assert_eq!(read == Ok(true), parsed.is_ok(), "{}", String::from_utf8_lossy(&document));
     }
@@ -370,4 +485,5 @@ static INERT: fields::Shape = fields::Shape {
     elements: fields::Treat::Enter(&INERT),
     tells: None,
     untold: fields::Untold::Keep,
+    plain: &[],
 };

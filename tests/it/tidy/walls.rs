@@ -28,14 +28,16 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
         "forward",
         &["identify", "parse", "decide", "record", "refusal"],
     ),
-    // Asks the cluster what a write would come to, each question on record.
+    // What is hidden from whom, the policy says.
+    ("mask", &["identify", "parse", "decide", "refusal"]),
+    // Asks the cluster what a write would come to, each question on record; masks that come
+    // back are put back before that.
     (
         "foresee",
         &[
-            "identify", "parse", "decide", "record", "forward", "refusal",
+            "identify", "parse", "decide", "record", "forward", "mask", "refusal",
         ],
     ),
-    ("mask", &["parse", "refusal"]),
     // The last step: it writes what is masked, and seals the record with the last byte.
     ("answer", &["forward", "mask", "record", "refusal"]),
     (
@@ -47,7 +49,8 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Beside the walk.
     ("review", &["store"]),
-    ("config", &["identify", "parse", "decide"]),
+    // Masks name detectors.
+    ("config", &["identify", "parse", "decide", "mask"]),
     // Judges what nobody has sent, away from any gate.
     (
         "suppose",
@@ -68,14 +71,16 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "accept", "identify", "decide", "approve", "forward", "record", "journey", "metrics",
-            "store", "config", "console",
+            "accept", "identify", "decide", "approve", "forward", "record", "mask", "journey",
+            "metrics", "store", "config", "console",
         ],
     ),
     ("demo", &["mask", "config", "app", "output"]),
     (
         "cli",
-        &["record", "config", "suppose", "app", "demo", "output"],
+        &[
+            "record", "mask", "config", "suppose", "app", "demo", "output",
+        ],
     ),
     ("main", &["cli"]),
 ];

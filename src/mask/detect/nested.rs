@@ -1,0 +1,82 @@
+//! Part of ⑦ mask: looks into base64, one level deep and at most 1 MiB.
+//!
+//! Which runs are worth it is told by their first characters: those of a text decode to
+//! bytes of a text, which hardly any name, digest or path does.
+
+use std::ops::Range;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// The base64 of 11 bytes without its padding.
+pub(super) const SHORTEST: usize = 15;
+
+/// As much is decoded.
+const MAX_DECODED: usize = 1 << 20;
+
+/// What gzip begins with.
+const GZIP: &[u8] = b"H4sI";
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Whether the run decodes to a text, as far as its beginning tells.
+pub(super) fn is_promising(bytes: &[u8], run: &Range<usize>) -> bool {
+    starts(bytes, run).any(|start| begins_a_text(bytes.get(start..run.end).unwrap_or_default()))
+}
+
+/// What stands in the run and what it decodes to; more than one where it is not clear with
+/// which byte it begins.
+pub(super) fn decoded(text: &[u8], run: &Range<usize>) -> Vec<(Range<usize>, Vec<u8>)> {
+    let mut all = Vec::new();
+    for start in starts(text, run) {
+        let base64 = text.get(start..run.end).unwrap_or_default();
+        if !begins_a_text(base64) {
+            continue;
+        }
+        let mut length = base64.len().min(MAX_DECODED / 3 * 4);
+        if length % 4 == 1 {
+            length -= 1;
+        }
+        let padding = text.get(run.end..).unwrap_or_default();
+        let padding = padding
+            .iter()
+            .take(2)
+            .take_while(|byte| **byte == b'=')
+            .count();
+        if let Ok(decoded) = LENIENT.decode(base64.get(..length).unwrap_or_default()) {
+            all.push((start..run.end + padding, decoded));
+        }
+    }
+    all
+}
+
+/// The run's first byte, and that behind an escape (`\n`, `\u0000`) whose letters look as
+/// if they belonged to it.
+fn starts(bytes: &[u8], run: &Range<usize>) -> impl Iterator<Item = usize> {
+    let escaped = run.start.checked_sub(1).and_then(|at| bytes.get(at)) == Some(&b'\\');
+    let unicode = escaped && bytes.get(run.start) == Some(&b'u');
+    [
+        Some(run.start),
+        escaped.then_some(run.start + 1),
+        unicode.then_some(run.start + 5),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn begins_a_text(base64: &[u8]) -> bool {
+    let Some(head) = base64.get(..12).filter(|_| base64.len() >= SHORTEST) else {
+        return false;
+    };
+    let mut decoded = [0; 9];
+    let text = |byte: &&u8| matches!(**byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+    head.starts_with(GZIP)
+        || (LENIENT.decode_slice(head, &mut decoded).is_ok()
+            && decoded.iter().filter(text).count() >= 8)
+}

@@ -1,0 +1,88 @@
+//! The promise of the hints: nothing is found in a string that gave none.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Texts in which something may be found: the cases of the pack in one another's company.
+fn text() -> impl Strategy<Value = String> {
+    let cases: Vec<String> = super::cases::all()
+        .into_iter()
+        .map(|case| super::cases::read(&case).0)
+        .collect();
+    let part = prop_oneof![
+        3 => prop::sample::select(cases),
+        1 => "[ -~]{0,20}",
+        1 => prop::sample::select(vec!["\n", "\\n", "\\", "\"", "&", "<", ">", "\t", "é", "\u{1b}[0m", " ", "/", "=", ":"]).prop_map(str::to_owned),
+    ];
+    prop::collection::vec(part, 1..4).prop_map(|parts| parts.concat())
+}
+
+/// How one character is written in JSON, by chance.
+fn escaped(text: &str, seed: u64) -> String {
+    let mut raw = String::new();
+    let mut state = seed | 1;
+    for unit in text.chars() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let often = seed.is_multiple_of(3) && state.is_multiple_of(40);
+        match unit {
+            '"' => raw.push_str("\\\""),
+            '\\' => raw.push_str("\\\\"),
+            '\n' => raw.push_str(if state.is_multiple_of(2) {
+                "\\n"
+            } else {
+                "\\u000a"
+            }),
+            '\t' => raw.push_str("\\t"),
+            '<' | '>' | '&' => raw.push_str(&format!("\\u{:04x}", u32::from(unit))),
+            '/' if often => raw.push_str("\\/"),
+            c if u32::from(c) < 0x20 || often || (!c.is_ascii() && state.is_multiple_of(2)) => {
+                raw.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => raw.push(c),
+        }
+    }
+    raw
+}
+
+fn promise(detectors: &Detectors, text: &str, name: Option<&str>, seed: u64) {
+    let (key, value) = (escaped(name.unwrap_or("x"), seed), escaped(text, seed / 2));
+    let raw = format!("{{\"a\":1,\"{key}\":\"{value}\",\"b\":\"c\"}}");
+    let key = 8..8 + key.len();
+    let value = key.end + 3..key.end + 3 + value.len();
+    let hints: Vec<usize> = detectors.hints(raw.as_bytes()).collect();
+    assert!(hints.is_sorted());
+    let within = |range: &Range<usize>| hints.iter().any(|hint| range.contains(hint));
+    if !detectors.scan(text.as_bytes(), None).is_empty() {
+        assert!(within(&value), "no hint for the text in {raw}");
+    } else if !detectors
+        .scan(text.as_bytes(), name.map(str::as_bytes))
+        .is_empty()
+    {
+        assert!(
+            within(&key) || within(&value),
+            "no hint for the name in {raw}"
+        );
+    }
+}
+
+#[test]
+fn every_case_gives_a_hint() {
+    let all = Detectors::select(Detectors::catalogue().map(|(name, ..)| name)).unwrap();
+    for case in super::cases::all() {
+        let (text, name, _) = super::cases::read(&case);
+        for seed in 0..64 {
+            promise(&all, &text, name.as_deref(), seed);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn what_is_found_gave_a_hint(text in text(), name in prop::option::of("(db|api|my)?[._-]?(password|Secret|TOKEN|key|token|Name|x)"), seed in any::<u64>()) {
+        promise(Detectors::standard(), &text, name.as_deref(), seed);
+    }
+}

@@ -1,0 +1,218 @@
+//! Part of ⑦ mask: what detectors find in the strings of a document while it passes.
+//!
+//! The prefilter looks at each chunk once and names the places where something may stand.
+//! Only a string at such a place, or one that is cut by the end of a chunk, is looked at as a
+//! whole; all others pass untouched.
+
+use std::sync::Arc;
+
+use super::detect::{self, Detectors};
+use super::fields::MASK;
+use super::rules::Masking;
+
+/// Where detectors look.
+const EVERYWHERE: &str = "**";
+
+/// A name beside a value: longer ones are cut, and tell all the same.
+const NAME: usize = 64;
+
+pub(super) struct Finder {
+    masking: Arc<Masking>,
+    /// Places in the chunk at which something may stand.
+    hints: Vec<usize>,
+    next: usize,
+    in_string: bool,
+    /// The value at hand is a member, and its name is complete.
+    member: bool,
+    /// That name is such a place, too.
+    named: bool,
+    /// Telling names that stand beside their values, and how deep: an env variable's, in
+    /// `{"name": "DB_PASSWORD", "value": …}`, and an option's, in `["--password", …]`.
+    beside: Vec<(usize, Vec<u8>)>,
+}
+
+/// A string in which something was found.
+pub(super) struct Found {
+    /// The JSON string that stands for it, quotes included.
+    pub masked: String,
+    /// On whose demand and where, one for each value that is hidden.
+    pub by: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Finder {
+    pub fn new(masking: Arc<Masking>) -> Self {
+        Self {
+            masking,
+            hints: Vec::new(),
+            next: 0,
+            in_string: false,
+            member: false,
+            named: false,
+            beside: Vec::new(),
+        }
+    }
+
+    /// A new chunk begins.
+    pub fn begin(&mut self, chunk: &[u8]) {
+        self.hints.clear();
+        self.hints.extend(self.masking.detectors().hints(chunk));
+        self.next = 0;
+    }
+
+    /// A member's name ended before `end`.
+    #[inline]
+    pub fn key(&mut self, began: Option<usize>, end: usize) {
+        self.member = true;
+        self.named = self.is_hinted(began, end);
+    }
+
+    /// A string, or another scalar, begins.
+    #[inline]
+    pub fn value(&mut self, string: bool) {
+        self.in_string = string;
+    }
+
+    /// An object or array begins.
+    #[inline]
+    pub fn opened(&mut self) {
+        (self.member, self.named) = (false, false);
+    }
+
+    /// An object or array ended; what goes on stands at `depth`.
+    #[inline]
+    pub fn closed(&mut self, depth: usize) {
+        while self.beside.last().is_some_and(|(at, _)| *at > depth) {
+            self.beside.pop();
+        }
+    }
+
+    /// The scalar that begins is looked at, whatever it is.
+    pub fn must_look(&mut self) {
+        (self.in_string, self.named) = (true, true);
+    }
+
+    /// Whether the chunk ends within a string that may have to be looked at.
+    pub fn is_in_string(&self) -> bool {
+        self.in_string
+    }
+
+    /// A scalar ended before `end`: whether it is a member's value, if it is a string to look
+    /// at.
+    #[inline]
+    pub fn ended(&mut self, began: Option<usize>, end: usize) -> Option<bool> {
+        let (member, named) = (self.member, self.named);
+        self.opened();
+        let looked = std::mem::take(&mut self.in_string)
+            && (self.is_hinted(began, end) || named || !self.beside.is_empty());
+        looked.then_some(member)
+    }
+
+    /// Looks at a whole string, quotes included, that stands at `depth`; `key` is its name if
+    /// it is a member.
+    pub fn look(&mut self, string: &[u8], key: Option<&[u8]>, depth: usize) -> Option<Found> {
+        // The reader has proven it; if the two disagree, it is hidden.
+        let Ok(text) = serde_json::from_slice::<String>(string) else {
+            return Some(Found::whole("unreadable"));
+        };
+        let text = text.as_bytes();
+        let beside = self.beside.pop_if(|(at, _)| *at == depth);
+        let is_value = key.is_none_or(|key| key == b"value");
+        let name = match &beside {
+            Some((_, name)) if is_value => Some(&**name),
+            _ => key,
+        };
+        let mut found = self.masking.detectors().scan(text, name);
+        found.retain(|found| text.get(found.start..found.end) != Some(MASK.as_bytes()));
+        if let Some(name) = names(key, text) {
+            self.beside.push((depth, name.to_vec()));
+        } else if let Some(beside) = beside.filter(|_| !is_value && key != Some(b"name")) {
+            self.beside.push(beside);
+        }
+        found.retain(|found| self.masking.found(found.detector).is_some());
+        if found.is_empty() {
+            return None;
+        }
+        let (masked, by) = hide(text, &found, &self.masking);
+        let masked = String::from_utf8(masked).ok();
+        let masked = masked.and_then(|text| serde_json::to_string(&text).ok());
+        Some(match masked {
+            Some(masked) => Found {
+                masked,
+                by: by
+                    .into_iter()
+                    .map(|rule| (rule, EVERYWHERE.into()))
+                    .collect(),
+            },
+            None => Found::whole("unreadable"),
+        })
+    }
+
+    /// What stands for a scalar, given as its JSON text, that a mask rule names.
+    pub fn field(&self, scalar: &[u8], rule: usize, path: &str) -> Found {
+        let how = self.masking.field(rule);
+        Found {
+            masked: self.masking.whole(how.with, scalar),
+            by: vec![(how.rule.into(), path.into())],
+        }
+    }
+
+    pub fn masking(&self) -> &Masking {
+        &self.masking
+    }
+
+    #[inline]
+    fn is_hinted(&mut self, began: Option<usize>, end: usize) -> bool {
+        let Some(began) = began else {
+            return true;
+        };
+        while self.hints.get(self.next).is_some_and(|hint| *hint < began) {
+            self.next += 1;
+        }
+        self.hints.get(self.next).is_some_and(|hint| *hint < end)
+    }
+}
+
+/// The telling name of the value that follows this string, if it is one.
+fn names<'t>(key: Option<&[u8]>, text: &'t [u8]) -> Option<&'t [u8]> {
+    let name = match key {
+        Some(key) => (key == b"name").then_some(text)?,
+        None => text.strip_prefix(b"--")?,
+    };
+    let name = name.get(..NAME).unwrap_or(name);
+    Detectors::is_telling(name).then_some(name)
+}
+
+impl Found {
+    fn whole(detector: &str) -> Self {
+        Self {
+            masked: format!("\"{MASK}\""),
+            by: vec![(detector.into(), EVERYWHERE.into())],
+        }
+    }
+}
+
+/// The text with a mask in place of everything that was found in it, and on whose demand each.
+pub(super) fn hide(
+    text: &[u8],
+    found: &[detect::Found],
+    masking: &Masking,
+) -> (Vec<u8>, Vec<Box<str>>) {
+    let mut masked = Vec::with_capacity(text.len());
+    let (mut at, mut by) = (0, Vec::with_capacity(found.len()));
+    for found in found {
+        let Some(how) = masking.found(found.detector) else {
+            continue;
+        };
+        let value = text.get(found.start..found.end).unwrap_or_default();
+        masked.extend_from_slice(text.get(at..found.start).unwrap_or_default());
+        masked.extend_from_slice(
+            masking
+                .part(how.with, &String::from_utf8_lossy(value))
+                .as_bytes(),
+        );
+        by.push(how.rule.into());
+        at = found.end;
+    }
+    masked.extend_from_slice(text.get(at..).unwrap_or_default());
+    (masked, by)
+}

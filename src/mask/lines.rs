@@ -1,0 +1,196 @@
+//! Part of ⑦ mask: text that is made of lines, above all logs, masked line by line while it
+//! passes.
+//!
+//! A line waits until it is whole, and then goes out as it is but for what detectors found
+//! in it. A private key is written over several lines: from its first line on all is
+//! dropped until its last one. Nothing here depends on how the bytes are cut.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use memchr::{memchr, memmem, memrchr};
+
+use super::detect::Found;
+use super::found::hide;
+use super::hold::Counts;
+use super::json::Fault;
+use super::rules::Masking;
+
+/// So many bytes without a line break are looked at for themselves.
+const WINDOW: usize = 64 * 1024;
+
+/// What is found in a window may go on behind it if it ends this near to its end.
+const MARGIN: usize = 4 * 1024;
+
+/// A single thing to hide may be this long before nothing is passed on any more.
+const MAX_HELD: usize = 1 << 20;
+
+/// A private key has at most so many bytes; what follows a longer one is no part of it.
+const MAX_KEY: usize = 32 * 1024;
+
+/// The detector of private keys.
+const PRIVATE_KEY: &str = "private-key";
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const KEY: &[u8] = b"PRIVATE KEY";
+
+pub(super) struct Lines {
+    masking: Arc<Masking>,
+    /// What is not out yet: a line that is not whole.
+    held: BytesMut,
+    /// How much of a line is looked at, in bytes.
+    window: usize,
+    /// How many bytes of a private key were dropped, while one is on.
+    key: Option<usize>,
+    counts: Counts,
+}
+
+impl Lines {
+    pub fn new(masking: Arc<Masking>) -> Self {
+        Self {
+            masking,
+            held: BytesMut::new(),
+            window: WINDOW,
+            key: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes the next bytes and returns those that may go out.
+    ///
+    /// # Errors
+    /// Something to hide is longer than may be held back.
+    pub fn feed(&mut self, chunk: &Bytes) -> Result<Bytes, Fault> {
+        let whole = match memrchr(b'\n', chunk) {
+            Some(last) => chunk.slice(..=last),
+            None => Bytes::new(),
+        };
+        if self.held.is_empty() && self.key.is_none() && self.is_clean(&whole) {
+            self.held
+                .extend_from_slice(chunk.get(whole.len()..).unwrap_or_default());
+            return self.rest(whole);
+        }
+        self.held.extend_from_slice(chunk);
+        self.rest(Bytes::new())
+    }
+
+    /// The text is complete: its last line needs no line break.
+    pub fn finish(&mut self) -> Bytes {
+        let line = self.held.split().freeze();
+        self.line(line).unwrap_or_default()
+    }
+
+    /// How many values were masked, by detector.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Whole lines of which none is longer than a window, and in which nothing can stand.
+    fn is_clean(&self, lines: &[u8]) -> bool {
+        let short = lines.len() <= WINDOW
+            || lines
+                .split(|byte| *byte == b'\n')
+                .all(|line| line.len() < WINDOW);
+        short
+            && self.masking.detectors().hints(lines).next().is_none()
+            && memmem::find(lines, BEGIN).is_none()
+    }
+
+    /// All lines of what is held that are whole, behind `first`.
+    fn rest(&mut self, first: Bytes) -> Result<Bytes, Fault> {
+        let mut out = BytesMut::new();
+        while let Some(piece) = self.piece()? {
+            out.extend_from_slice(&self.line(piece).unwrap_or_default());
+        }
+        if out.is_empty() {
+            return Ok(first);
+        }
+        if first.is_empty() {
+            return Ok(out.freeze());
+        }
+        Ok([first, out.freeze()].concat().into())
+    }
+
+    /// The next line, or of a long one as much as nothing that is found in it goes beyond;
+    /// none if more bytes are needed. Where it ends does not depend on how they came.
+    fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            let seen = self.held.get(..self.window.min(self.held.len()));
+            let seen = seen.unwrap_or_default();
+            let end = match memchr(b'\n', seen) {
+                Some(end) => end + 1,
+                None if seen.len() < self.window => return Ok(None),
+                None => self.cut(seen),
+            };
+            if end > 0 {
+                self.window = WINDOW;
+                return Ok(Some(self.held.split_to(end).freeze()));
+            }
+            if self.window == MAX_HELD {
+                return Err(Fault("a value in a line is too long to be hidden"));
+            }
+            self.window += WINDOW;
+        }
+    }
+
+    /// Where a text that goes on may be cut.
+    fn cut(&self, text: &[u8]) -> usize {
+        let cut = text.len().saturating_sub(MARGIN);
+        let found = self.masking.detectors().scan(text, None);
+        found
+            .iter()
+            .rev()
+            .fold(cut, |cut, found| match found.end > cut {
+                true => cut.min(found.start),
+                false => cut,
+            })
+    }
+
+    /// A line as it may go out; none for one that is dropped.
+    fn line(&mut self, line: Bytes) -> Option<Bytes> {
+        if let Some(dropped) = self.key {
+            let dropped = dropped + line.len();
+            let ends = memmem::find(&line, END).is_some();
+            self.key = (!ends && dropped < MAX_KEY).then_some(dropped);
+            return None;
+        }
+        if self.masking.detectors().hints(&line).next().is_none()
+            && memmem::find(&line, BEGIN).is_none()
+        {
+            return Some(line);
+        }
+        let mut found = self.masking.detectors().scan(&line, None);
+        let hides_keys = self.masking.found(PRIVATE_KEY).is_some();
+        if let Some(start) = opens_key(&line).filter(|_| hides_keys) {
+            found.retain(|found| found.start < start);
+            found
+                .iter_mut()
+                .for_each(|found| found.end = found.end.min(start));
+            let end = line.len() - usize::from(line.ends_with(b"\n"));
+            let detector = "private-key";
+            found.push(Found {
+                detector,
+                start,
+                end,
+            });
+            self.key = Some(line.len() - start);
+        }
+        if found.is_empty() {
+            return Some(line);
+        }
+        let (masked, by) = hide(&line, &found, &self.masking);
+        for rule in by {
+            self.counts.add(&rule, "log", 1);
+        }
+        Some(masked.into())
+    }
+}
+
+/// Where a private key begins that does not end in the same line.
+fn opens_key(line: &[u8]) -> Option<usize> {
+    let start = memmem::rfind(line, BEGIN)?;
+    let rest = line.get(start..)?;
+    let is_key = memmem::find(rest, KEY).is_some();
+    (is_key && memmem::find(rest, END).is_none()).then_some(start)
+}
