@@ -172,10 +172,12 @@ impl Finder<'_> {
 
     /// A telling name within the text.
     fn named(&mut self, telling: Telling, name: Range<usize>) {
-        if let Some(value) = pairs::value(self.text, name.clone(), telling) {
-            let text = self.text;
-            let name = text.get(name).unwrap_or_default();
-            self.beside(telling, name, value.range, value.bare);
+        let text = self.text;
+        let mut value = pairs::value(text, name.clone(), telling);
+        let name = text.get(name).unwrap_or_default();
+        while let Some(found) = value {
+            value = pairs::next(text, found.range.end);
+            self.beside(telling, name, found.range, found.bare);
         }
     }
 
@@ -194,7 +196,9 @@ impl Finder<'_> {
             let fits = kinds.contains(&telling)
                 && names.as_ref().is_none_or(|names| names.is_match(name))
                 && values.as_ref().is_none_or(|values| values.is_match(bytes))
-                && !plain::is_placeholder(bytes, bare);
+                // What has the very form of a secret stands for no other, though it may look
+                // like a path.
+                && (values.is_some() || !plain::is_placeholder(bytes, bare));
             if let Some(range) = fits
                 .then(|| rule.accepts(self.text, value.clone()))
                 .flatten()
@@ -223,7 +227,12 @@ impl Finder<'_> {
     /// What is base64 is looked into, and hidden whole if there is anything inside.
     fn inside(&mut self, run: Range<usize>) {
         for (range, decoded) in nested::decoded(self.text, &run) {
-            let Some(found) = self.detectors.look(&decoded, None, false).first().copied() else {
+            let Some(found) = self
+                .detectors
+                .look(&nested::unpacked(decoded), None, false)
+                .first()
+                .copied()
+            else {
                 continue;
             };
             let rule = self.detectors.rules.iter().enumerate();

@@ -1,13 +1,15 @@
-//! Part of ⑦ mask: looks into base64, one level deep and at most 1 MiB.
+//! Part of ⑦ mask: looks into base64, and gzip within it, one level deep and at most 1 MiB.
 //!
 //! Which runs are worth it is told by their first characters: those of a text decode to
 //! bytes of a text, which hardly any name, digest or path does.
 
+use std::io::Read;
 use std::ops::Range;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use flate2::read::GzDecoder;
 
 /// The base64 of 11 bytes without its padding.
 pub(super) const SHORTEST: usize = 15;
@@ -54,6 +56,19 @@ pub(super) fn decoded(text: &[u8], run: &Range<usize>) -> Vec<(Range<usize>, Vec
         }
     }
     all
+}
+
+/// What is packed, unpacked as far as it is looked at: Helm keeps its releases so.
+pub(super) fn unpacked(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return bytes;
+    }
+    let mut text = Vec::new();
+    // What is cut or broken is looked at up to there.
+    let _ = GzDecoder::new(&*bytes)
+        .take(MAX_DECODED as u64)
+        .read_to_end(&mut text);
+    text
 }
 
 /// The run's first byte, and that behind an escape (`\n`, `\u0000`) whose letters look as

@@ -52,6 +52,14 @@ pub(super) fn value(text: &[u8], name: Range<usize>, telling: Telling) -> Option
         _ if !tight && !quoted && text.get(name.clone())?.starts_with(b"--") => {
             return reader.value(Line::Word);
         }
+        // `["--token", "…"]`
+        b',' if quoted && text.get(name.clone())?.starts_with(b"--") => {
+            reader.at += 1;
+            reader.blanks();
+            let (quote, backslashes) = reader.quote()?;
+            let range = reader.at..reader.closing(quote, backslashes);
+            return (!range.is_empty()).then_some(Value { range, bare: false });
+        }
         _ => return linked(start),
     }
     let colon = reader.peek() == Some(b':');
@@ -59,6 +67,11 @@ pub(super) fn value(text: &[u8], name: Range<usize>, telling: Telling) -> Option
     let spaced = matches!(reader.peek(), Some(b' ' | b'\t'));
     let line = begins_line(text, &name) && colon && spaced && telling == Telling::Password;
     reader.value(if line { Line::Whole } else { Line::Word })
+}
+
+/// The next value of the same name, behind one that ends at `end`: a diff shows both.
+pub(super) fn next(text: &[u8], end: usize) -> Option<Value> {
+    linked(Reader { text, at: end })
 }
 
 /// How far a value without quotes goes.
@@ -85,7 +98,8 @@ fn linked(mut reader: Reader<'_>) -> Option<Value> {
     loop {
         let at = reader.at;
         reader.quote();
-        reader.skip(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b','));
+        // The signs are those of a diff.
+        reader.skip(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b'-' | b'+'));
         if matches!(reader.rest(), [b'\\', b'n' | b't' | b'r', ..]) {
             reader.at += 2;
         }
