@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memmem, memrchr};
 
-use super::detect::Found;
+use super::detect::{Detectors, Found};
 use super::found::hide;
 use super::hold::Counts;
 use super::json::Fault;
@@ -43,6 +43,8 @@ pub(super) struct Lines {
     window: usize,
     /// How many bytes of a private key were dropped, while one is on.
     key: Option<usize>,
+    /// The last line, if it ends with a name that tells of a value in the next one.
+    named: Option<Bytes>,
     counts: Counts,
 }
 
@@ -53,6 +55,7 @@ impl Lines {
             held: BytesMut::new(),
             window: WINDOW,
             key: None,
+            named: None,
             counts: Counts::default(),
         }
     }
@@ -66,7 +69,8 @@ impl Lines {
             Some(last) => chunk.slice(..=last),
             None => Bytes::new(),
         };
-        if self.held.is_empty() && self.key.is_none() && self.is_clean(&whole) {
+        let goes_on = self.key.is_some() || self.named.is_some();
+        if self.held.is_empty() && !goes_on && self.is_clean(&whole) {
             self.held
                 .extend_from_slice(chunk.get(whole.len()..).unwrap_or_default());
             return self.rest(whole);
@@ -155,12 +159,27 @@ impl Lines {
             self.key = (!ends && dropped < MAX_KEY).then_some(dropped);
             return None;
         }
-        if self.masking.detectors().hints(&line).next().is_none()
+        let named = self.named.take().unwrap_or_default();
+        self.named = Some(line.clone()).filter(|line| ends_with_name(line));
+        if named.is_empty()
+            && self.masking.detectors().hints(&line).next().is_none()
             && memmem::find(&line, BEGIN).is_none()
         {
             return Some(line);
         }
-        let mut found = self.masking.detectors().scan(&line, None);
+        // Between the two lines stands the time, where it is asked for.
+        let skipped = match named.is_empty() {
+            true => 0,
+            false => timestamp(&line),
+        };
+        let text = [&*named, line.get(skipped..).unwrap_or_default()].concat();
+        let mut found = self.masking.detectors().scan(&text, None);
+        // What stands in the line before is hidden already.
+        found.retain(|found| found.end > named.len());
+        found.iter_mut().for_each(|found| {
+            found.start = found.start.saturating_sub(named.len()) + skipped;
+            found.end = found.end - named.len() + skipped;
+        });
         let hides_keys = self.masking.found(PRIVATE_KEY).is_some();
         if let Some(start) = opens_key(&line).filter(|_| hides_keys) {
             found.retain(|found| found.start < start);
@@ -185,6 +204,33 @@ impl Lines {
         }
         Some(masked.into())
     }
+}
+
+/// How long the time is with which a line begins.
+fn timestamp(line: &[u8]) -> usize {
+    let Some(end) = memchr(b' ', line) else {
+        return 0;
+    };
+    let time = line.get(..end).unwrap_or_default();
+    let is_time = time.first().is_some_and(u8::is_ascii_digit)
+        && time.contains(&b'T')
+        && time
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b"-:.+TZ".contains(byte));
+    if is_time { end + 1 } else { 0 }
+}
+
+/// Whether a line ends like the first of `name: DB_PASSWORD` and `value: …`.
+fn ends_with_name(line: &[u8]) -> bool {
+    let mut words = line
+        .split(|byte| b" \t\r\n\"',:".contains(byte))
+        .filter(|word| !word.is_empty())
+        .rev();
+    let name = words.next().filter(|name| Detectors::is_telling(name));
+    name.is_some()
+        && words
+            .next()
+            .is_some_and(|key| key.eq_ignore_ascii_case(b"name"))
 }
 
 /// Where a private key begins that does not end in the same line.

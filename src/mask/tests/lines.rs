@@ -54,6 +54,23 @@ fn what_is_found_in_a_line_is_hidden_and_the_rest_stays() {
 }
 
 #[test]
+fn threat_18_a_value_in_the_line_behind_its_name_is_hidden() {
+    for (before, after) in [
+        ("- name: DB_PASSWORD\n  value: ", "\nname: x\n"),
+        ("\"name\": \"DB_PASSWORD\",\n\"value\": \"", "\"\n"),
+        (
+            "2026-11-25T10:54:10.078Z - name: DB_PASSWORD\n2026-11-25T10:54:10.079Z   value: ",
+            "\n",
+        ),
+    ] {
+        let said = format!("{before}hunter2{after}");
+        assert_eq!(masked(&said), format!("{before}{MASK}{after}"));
+    }
+    let plain = "- name: SIZE\n  value: hunter2\n";
+    assert_eq!(masked(plain), plain);
+}
+
+#[test]
 fn threat_18_a_private_key_over_many_lines_is_dropped_to_its_end() {
     let key =
         format!("-----BEGIN RSA PRIVATE KEY-----\n{BODY}\n{BODY}\n-----END RSA PRIVATE KEY-----\n");
