@@ -23,6 +23,7 @@ mod json;
 mod lines;
 mod paths;
 mod plan;
+mod quoted;
 mod restore;
 mod returned;
 mod rules;

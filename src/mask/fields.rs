@@ -14,7 +14,7 @@ pub const MASK: &str = "gateward:masked";
 pub const MASK_BASE64: &str = "Z2F0ZXdhcmQ6bWFza2Vk";
 
 /// The annotation in which `kubectl apply` keeps the manifest it applied last.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// One reason to hide, as it is counted on the record.
 #[derive(Debug)]
@@ -157,6 +157,16 @@ static ITEM: Shape = Shape {
     plain: PLAIN,
 };
 
+/// Values that must stay base64, whatever is found in them.
+pub(super) static BINARY: Shape = Shape {
+    members: &[],
+    rest: Treat::Enter(&ANY),
+    elements: Treat::Enter(&ANY),
+    tells: None,
+    untold: Untold::Keep,
+    plain: &[],
+};
+
 static PLAIN: &[&[u8]] = &[b"kind", b"apiVersion"];
 
 static PLAIN_METADATA: &[&[u8]] = &[
@@ -173,6 +183,7 @@ static ANY_MEMBERS: &[(&str, Treat)] = &[
     ("kind", Treat::Tell),
     ("metadata", Treat::Enter(&METADATA)),
     ("items", Treat::Enter(&ITEM)),
+    ("binaryData", Treat::Enter(&BINARY)),
     (
         "data",
         Treat::Told {

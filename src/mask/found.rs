@@ -6,8 +6,13 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
+
 use super::detect::{self, Detectors};
 use super::fields::MASK;
+use super::quoted;
 use super::rules::Masking;
 
 /// Where detectors look.
@@ -108,12 +113,21 @@ impl Finder {
     }
 
     /// Looks at a whole string, quotes included, that stands at `depth`; `key` is its name if
-    /// it is a member.
-    pub fn look(&mut self, string: &[u8], key: Option<&[u8]>, depth: usize) -> Option<Found> {
+    /// it is a member; `base64`: nothing else may stand there.
+    pub fn look(
+        &mut self,
+        string: &[u8],
+        key: Option<&[u8]>,
+        depth: usize,
+        base64: bool,
+    ) -> Option<Found> {
         // The reader has proven it; if the two disagree, it is hidden.
         let Ok(text) = serde_json::from_slice::<String>(string) else {
             return Some(Found::whole("unreadable"));
         };
+        let inner = quoted::document(&text, &self.masking);
+        let is_masked = inner.is_some();
+        let (text, mut by) = inner.unwrap_or_else(|| (text, Vec::new()));
         let text = text.as_bytes();
         let beside = self.beside.pop_if(|(at, _)| *at == depth);
         let is_value = key.is_none_or(|key| key == b"value");
@@ -121,28 +135,34 @@ impl Finder {
             Some((_, name)) if is_value => Some(&**name),
             _ => key,
         };
-        let mut found = self.masking.detectors().scan(text, name);
-        found.retain(|found| text.get(found.start..found.end) != Some(MASK.as_bytes()));
+        let detectors = self.masking.detectors();
+        let mut found = quoted::scan(detectors, text, name);
+        found.retain(|found| {
+            let value = text.get(found.start..found.end).unwrap_or_default();
+            let masked = is_masked && memmem::find(value, MASK.as_bytes()).is_some();
+            !masked && value != MASK.as_bytes()
+        });
         if let Some(name) = names(key, text) {
             self.beside.push((depth, name.to_vec()));
-        } else if let Some(beside) = beside.filter(|_| !is_value && key != Some(b"name")) {
+        } else if let Some(beside) =
+            beside.filter(|_| !is_value && !matches!(key, Some(b"name" | b"path")))
+        {
             self.beside.push(beside);
         }
         found.retain(|found| self.masking.found(found.detector).is_some());
-        if found.is_empty() {
+        if found.is_empty() && !is_masked {
             return None;
         }
-        let (masked, by) = hide(text, &found, &self.masking);
+        let is_base64 = base64 || is_packed(detectors, text, &found);
+        let (mut masked, rules) = hide(text, &found, &self.masking);
+        if is_base64 {
+            masked = STANDARD.encode(masked).into_bytes();
+        }
+        by.extend(rules.into_iter().map(|rule| (rule, EVERYWHERE.into())));
         let masked = String::from_utf8(masked).ok();
         let masked = masked.and_then(|text| serde_json::to_string(&text).ok());
         Some(match masked {
-            Some(masked) => Found {
-                masked,
-                by: by
-                    .into_iter()
-                    .map(|rule| (rule, EVERYWHERE.into()))
-                    .collect(),
-            },
+            Some(masked) => Found { masked, by },
             None => Found::whole("unreadable"),
         })
     }
@@ -172,10 +192,22 @@ impl Finder {
     }
 }
 
+/// Whether a text is base64 of another one in which something was found.
+fn is_packed(detectors: &Detectors, text: &[u8], found: &[detect::Found]) -> bool {
+    let whole = |found: &detect::Found| (found.start, found.end) == (0, text.len());
+    found.iter().any(whole)
+        && STANDARD
+            .decode(text)
+            .is_ok_and(|inside| !detectors.scan(&inside, None).is_empty())
+}
+
 /// The telling name of the value that follows this string, if it is one.
 fn names<'t>(key: Option<&[u8]>, text: &'t [u8]) -> Option<&'t [u8]> {
     let name = match key {
-        Some(key) => (key == b"name").then_some(text)?,
+        Some(b"name") => text,
+        // In an operation of a JSON Patch.
+        Some(b"path") => text.rsplit(|byte| *byte == b'/').next()?,
+        Some(_) => return None,
         None => text.strip_prefix(b"--")?,
     };
     let name = name.get(..NAME).unwrap_or(name);

@@ -15,6 +15,7 @@ mod differential;
 mod documents;
 mod lines;
 mod masks;
+mod quoted;
 mod restored;
 
 const CANARY: &str = "canary-7f3a";

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fields::{Shape, Told, Treat, Untold};
+use super::fields::{BINARY, LAST_APPLIED, Shape, Told, Treat, Untold};
 use super::found::Finder;
 use super::hold::{Counts, Hold};
 use super::json::{Fault, Lexer, Root, Token};
@@ -195,6 +195,10 @@ impl Walk {
             {
                 finder.must_look();
             }
+            // A manifest hides what no detector knows.
+            if first == b'"' && self.lexer.text() == LAST_APPLIED.as_bytes() {
+                finder.must_look();
+            }
         }
         match treat {
             Treat::Hide(rule) if !null => self.hold.hide(chunk, start, rule),
@@ -240,7 +244,11 @@ impl Walk {
         let found = match (string, hidden) {
             (Some(scalar), Some((rule, path))) => Some(finder.field(&scalar, rule, path)),
             (Some(string), None) if !is_plain => {
-                finder.look(&string, member.then(|| self.lexer.text()), depth)
+                let base64 = self
+                    .frames
+                    .last()
+                    .is_some_and(|f| std::ptr::eq(f.shape, &BINARY));
+                finder.look(&string, member.then(|| self.lexer.text()), depth, base64)
             }
             _ => None,
         };
