@@ -229,13 +229,16 @@ impl World {
 
     /// A kubeconfig as `gateward kubeconfig` writes it.
     pub fn agent_kubeconfig(&self, gate: &RunningGate) -> PathBuf {
-        let file = self
-            .dir
-            .join(format!("agent-{}.kubeconfig", gate.agents.port()));
+        self.agent_kubeconfig_at(gate.agents.port())
+    }
+
+    /// The same for the agents' door at this port.
+    pub fn agent_kubeconfig_at(&self, port: u16) -> PathBuf {
+        let file = self.dir.join(format!("agent-{port}.kubeconfig"));
         if !file.exists() {
             let output = Command::new(gateward())
                 .arg("kubeconfig")
-                .arg(format!("--gate=https://localhost:{}", gate.agents.port()))
+                .arg(format!("--gate=https://localhost:{port}"))
                 .arg(format!(
                     "--gate-ca={}",
                     self.scene.file("gate-ca.pem").display()

@@ -14,6 +14,7 @@
 )]
 
 mod bad_input;
+mod canaries;
 mod cel;
 mod demo;
 mod docs;
