@@ -1,4 +1,8 @@
 //! What reaches an agent of what the cluster says: the real API server, the real kubectl.
 
+mod clients;
 mod everywhere;
+mod kubectl;
 mod logs;
+mod planted;
+mod stand;
