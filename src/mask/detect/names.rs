@@ -19,191 +19,123 @@ pub(super) enum Telling {
 
 /// What every telling name holds, in the case in which it may stand there. The prefilter
 /// looks for these; a test proves that no telling name is without one.
-pub(super) const STEMS: [&str; 19] = [
+#[rustfmt::skip]
+pub(super) const STEMS: [&str; 26] = [
     "pass", "Pass", "PASS", "pwd", "Pwd", "PWD", "ecret", "ECRET", "oken", "OKEN", "cred", "Cred",
-    "CRED", "key", "Key", "KEY", "auth", "Auth", "AUTH",
+    "CRED", "_key", "-key", ".key", "ikey", "skey", "tkey", "ekey", "nkey", "Key", "KEY", "auth",
+    "Auth", "AUTH",
 ];
 
 /// Words that end a telling name, also when they are written together (`dbpassword`).
-const PASSWORDS: [&str; 9] = [
-    "password",
-    "passwords",
-    "passwd",
-    "passphrase",
-    "passwort",
-    "passcode",
-    "userpass",
-    "pwd",
-    "dbpass",
+const ENDS: [(&str, Telling); 26] = [
+    ("password", Telling::Password),
+    ("passwords", Telling::Password),
+    ("passwd", Telling::Password),
+    ("passphrase", Telling::Password),
+    ("passwort", Telling::Password),
+    ("passcode", Telling::Password),
+    ("userpass", Telling::Password),
+    ("dbpass", Telling::Password),
+    ("pwd", Telling::Password),
+    ("secret", Telling::Key),
+    ("secrets", Telling::Key),
+    ("token", Telling::Key),
+    ("tokens", Telling::Key),
+    ("apikey", Telling::Key),
+    ("apikeys", Telling::Key),
+    ("accesskey", Telling::Key),
+    ("secretkey", Telling::Key),
+    ("privatekey", Telling::Key),
+    ("accountkey", Telling::Key),
+    ("encryptionkey", Telling::Key),
+    ("credential", Telling::Key),
+    ("credentials", Telling::Key),
+    ("authorization", Telling::Auth),
+    ("basicauth", Telling::Auth),
+    ("httpauth", Telling::Auth),
+    ("dockerauth", Telling::Auth),
 ];
-const KEYS: [&str; 12] = [
-    "secret",
-    "token",
-    "tokens",
-    "apikey",
-    "apikeys",
-    "accesskey",
-    "secretkey",
-    "privatekey",
-    "accountkey",
-    "encryptionkey",
-    "credential",
-    "credentials",
-];
-const AUTHS: [&str; 4] = ["authorization", "basicauth", "httpauth", "dockerauth"];
 
 /// Words that tell by themselves, but not at the end of another.
-const ALONE: [(&str, Telling); 6] = [
-    ("pass", Telling::Password),
-    ("auth", Telling::Auth),
-    ("cred", Telling::Key),
-    ("creds", Telling::Key),
-    ("secrets", Telling::Key),
-    ("keypass", Telling::Password),
-];
+fn tells_alone(word: &[u8]) -> Option<Telling> {
+    Some(match word {
+        b"pass" | b"keypass" => Telling::Password,
+        b"auth" => Telling::Auth,
+        b"cred" | b"creds" => Telling::Key,
+        _ => return None,
+    })
+}
 
 /// What must stand before `key` for it to be a secret one.
-const KEY_OF: [&str; 44] = [
-    "access",
-    "account",
-    "admin",
-    "aes",
-    "api",
-    "app",
-    "application",
-    "auth",
-    "cipher",
-    "client",
-    "consumer",
-    "cookie",
-    "crypto",
-    "deploy",
-    "enc",
-    "encrypt",
-    "encryption",
-    "hmac",
-    "integration",
-    "jwt",
-    "license",
-    "master",
-    "priv",
-    "private",
-    "recovery",
-    "root",
-    "rsa",
-    "sas",
-    "secret",
-    "server",
-    "service",
-    "session",
-    "shared",
-    "sign",
-    "signing",
-    "ssh",
-    "ssl",
-    "storage",
-    "subscription",
-    "tls",
-    "unseal",
-    "user",
-    "webhook",
-    "write",
-];
+#[rustfmt::skip]
+fn has_secret_keys(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"access" | b"account" | b"admin" | b"aes" | b"api" | b"app" | b"application" | b"auth"
+            | b"cipher" | b"client" | b"consumer" | b"cookie" | b"crypto" | b"deploy" | b"enc"
+            | b"encrypt" | b"encryption" | b"hmac" | b"integration" | b"jwt" | b"license"
+            | b"master" | b"priv" | b"private" | b"recovery" | b"root" | b"rsa" | b"sas"
+            | b"secret" | b"server" | b"service" | b"session" | b"shared" | b"sign"
+            | b"signing" | b"ssh" | b"ssl" | b"storage" | b"subscription" | b"tls" | b"unseal"
+            | b"user" | b"webhook" | b"write"
+    )
+}
 
 /// Words behind a telling one that change nothing.
-const NEUTRAL: [&str; 22] = [
-    "base",
-    "b",
-    "current",
-    "data",
-    "default",
-    "dev",
-    "encoded",
-    "enc",
-    "hash",
-    "new",
-    "old",
-    "plain",
-    "plaintext",
-    "prev",
-    "previous",
-    "prod",
-    "raw",
-    "staging",
-    "str",
-    "string",
-    "val",
-    "value",
-];
+#[rustfmt::skip]
+fn is_neutral(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"" | b"b" | b"base" | b"current" | b"data" | b"default" | b"dev" | b"enc" | b"encoded"
+            | b"hash" | b"new" | b"old" | b"plain" | b"plaintext" | b"prev" | b"previous"
+            | b"prod" | b"raw" | b"staging" | b"str" | b"string" | b"val" | b"value"
+    )
+}
 
 /// Words that make a name one of something else: `max_tokens`, `nextPageToken`,
-/// `automountServiceAccountToken`, `imagePullSecrets`, `OLD_PWD`, `first_pass`.
-const NOT_WITH: [&str; 24] = [
-    "automount",
-    "by",
-    "cancel",
-    "continuation",
-    "continue",
-    "count",
-    "first",
-    "max",
-    "min",
-    "multi",
-    "next",
-    "no",
-    "num",
-    "number",
-    "oldpwd",
-    "page",
-    "pagination",
-    "public",
-    "pull",
-    "second",
-    "single",
-    "skip",
-    "total",
-    "two",
-];
+/// `automountServiceAccountToken`, `imagePullSecrets`, `first_pass`.
+#[rustfmt::skip]
+fn makes_other(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"automount" | b"by" | b"cancel" | b"continuation" | b"continue" | b"count" | b"first"
+            | b"max" | b"min" | b"multi" | b"next" | b"no" | b"num" | b"number" | b"page"
+            | b"pagination" | b"public" | b"pull" | b"second" | b"single" | b"skip" | b"total"
+            | b"two"
+    )
+}
 
 /// Whole names that are telling in form and not in fact: working directories, and lists of
 /// names.
 const NOT: [&[u8]; 6] = [
-    b"PWD",
-    b"OLDPWD",
-    b"INIT_CWD",
-    b"secrets",
-    b"Secrets",
-    b"SECRETS",
+    b"PWD", b"OLDPWD", b"oldpwd", b"secrets", b"Secrets", b"SECRETS",
 ];
 
 /// So far to either side a name goes on.
 const MAX_NAME: usize = 64;
 
-/// More words than these are not looked at.
+/// More words than these are not looked at, and no more letters of one.
 const MAX_WORDS: usize = 12;
+const MAX_WORD: usize = 20;
 
 /// How much the name tells; nothing if it is no name of a secret value.
 pub(super) fn telling(name: &[u8]) -> Option<Telling> {
     if NOT.contains(&name) {
         return None;
     }
-    let words = words(name);
-    let mut rest: &[&[u8]] = &words;
-    while let Some((last, before)) = rest.split_last() {
-        if rest.len() > 1 && (is_in(last, &NEUTRAL) || last.is_empty()) {
-            rest = before;
-            continue;
-        }
-        let telling = word(last, before.last().copied())?;
-        let other = before.iter().any(|word| is_in(word, &NOT_WITH));
-        return (!other).then_some(telling);
-    }
-    None
+    let mut words = Words(name);
+    let last = words.find(|word| !is_neutral(word.as_bytes()))?;
+    let before = words.clone().next();
+    let telling = tells(last.as_bytes(), before.as_ref().map(Word::as_bytes))?;
+    let other = words
+        .take(MAX_WORDS)
+        .any(|word| makes_other(word.as_bytes()));
+    (!other).then_some(telling)
 }
 
 /// The name around `part` of it.
 pub(super) fn around(bytes: &[u8], part: &Range<usize>) -> Range<usize> {
-    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(*byte);
+    let is_name = |byte: &&u8| IN_NAMES.get(usize::from(**byte)) == Some(&true);
     let before = bytes.get(..part.start).unwrap_or_default();
     let behind = bytes.get(part.end..).unwrap_or_default();
     let front = before
@@ -215,6 +147,19 @@ pub(super) fn around(bytes: &[u8], part: &Range<usize>) -> Range<usize> {
     let back = behind.iter().take(MAX_NAME).take_while(is_name).count();
     part.start - front..part.end + back
 }
+
+/// Letters, digits, `_`, `-` and `.`.
+#[expect(clippy::indexing_slicing, reason = "a constant, made by the compiler")]
+const IN_NAMES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        let joins = byte == b'_' || byte == b'-' || byte == b'.';
+        table[byte as usize] = joins || byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
 
 /// How much a name within a text tells. What stands behind a backslash may be an escape, and
 /// not the beginning of the name.
@@ -228,66 +173,83 @@ pub(super) fn telling_in(bytes: &[u8], name: &Range<usize>) -> Option<Telling> {
     telling(whole).or_else(|| escaped.then(unescaped).flatten())
 }
 
-fn word(last: &[u8], before: Option<&[u8]>) -> Option<Telling> {
-    let ends = |words: &[&str]| words.iter().any(|word| ends_with(last, word));
-    if let Some((_, telling)) = ALONE.iter().find(|(word, _)| same(last, word)) {
-        return Some(*telling);
+fn tells(last: &[u8], before: Option<&[u8]>) -> Option<Telling> {
+    if let Some(telling) = tells_alone(last) {
+        return Some(telling);
     }
-    if ends(&PASSWORDS) {
-        return Some(Telling::Password);
+    match (last, before) {
+        (b"word" | b"phrase" | b"code", Some(b"pass")) => return Some(Telling::Password),
+        (b"key" | b"keys", Some(before)) if has_secret_keys(before) => return Some(Telling::Key),
+        (b"key" | b"keys", _) => return None,
+        _ => {}
     }
-    if ends(&AUTHS) {
-        return Some(Telling::Auth);
-    }
-    let pass = before.is_some_and(|word| same(word, "pass"));
-    if pass && is_in(last, &["word", "phrase", "code"]) {
-        return Some(Telling::Password);
-    }
-    let key = same(last, "key") || same(last, "keys");
-    let secret = key && before.is_some_and(|word| is_in(word, &KEY_OF));
-    (secret || ends(&KEYS)).then_some(Telling::Key)
+    let end = ENDS
+        .iter()
+        .find(|(word, _)| last.ends_with(word.as_bytes()));
+    end.map(|(_, telling)| *telling)
 }
 
 /// The words of a name in snake, kebab, camel, dotted or capital letters, without the digits
-/// behind them.
-fn words(name: &[u8]) -> Vec<&[u8]> {
-    let mut words = Vec::new();
-    let mut start = 0;
-    for at in 1..=name.len() {
-        let (before, here) = (byte(name, at - 1), byte(name, at));
-        let camel = before.is_ascii_lowercase() && here.is_ascii_uppercase();
-        let title = before.is_ascii_uppercase()
-            && here.is_ascii_uppercase()
-            && byte(name, at + 1).is_ascii_lowercase();
-        if camel || title || !here.is_ascii_alphanumeric() {
-            let word = name.get(start..at).unwrap_or_default();
-            let digits = word.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-            let word = word.get(..word.len() - digits).unwrap_or_default();
-            let word = word.strip_prefix(b"_").unwrap_or(word);
-            words.push(word);
-            start = at + usize::from(!here.is_ascii_alphanumeric());
+/// behind them; the last one first.
+#[derive(Clone)]
+struct Words<'n>(&'n [u8]);
+
+/// A word in small letters; of a long one the end.
+struct Word {
+    letters: [u8; MAX_WORD],
+    length: usize,
+}
+
+impl Word {
+    fn new(word: &[u8]) -> Self {
+        let digits = word
+            .iter()
+            .rev()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let word = word.get(..word.len() - digits).unwrap_or_default();
+        let word = word
+            .get(word.len().saturating_sub(MAX_WORD)..)
+            .unwrap_or_default();
+        let mut letters = [0; MAX_WORD];
+        for (letter, byte) in letters.iter_mut().zip(word) {
+            *letter = byte.to_ascii_lowercase();
         }
+        let length = word.len();
+        Self { letters, length }
     }
-    let first = words.len().saturating_sub(MAX_WORDS);
-    words.split_off(first)
+
+    fn as_bytes(&self) -> &[u8] {
+        self.letters.get(..self.length).unwrap_or_default()
+    }
 }
 
-fn byte(bytes: &[u8], at: usize) -> u8 {
-    bytes.get(at).copied().unwrap_or(0)
-}
+impl Iterator for Words<'_> {
+    type Item = Word;
 
-fn same(word: &[u8], other: &str) -> bool {
-    word.eq_ignore_ascii_case(other.as_bytes())
-}
-
-fn is_in(word: &[u8], words: &[&str]) -> bool {
-    words.iter().any(|other| same(word, other))
-}
-
-fn ends_with(word: &[u8], end: &str) -> bool {
-    let behind = word
-        .len()
-        .checked_sub(end.len())
-        .and_then(|at| word.get(at..));
-    behind.is_some_and(|behind| same(behind, end))
+    fn next(&mut self) -> Option<Self::Item> {
+        let joints = self
+            .0
+            .iter()
+            .rev()
+            .take_while(|byte| !byte.is_ascii_alphanumeric());
+        let name = self.0.get(..self.0.len() - joints.count())?;
+        let (last, before) = name.split_last()?;
+        let mut start = before.len();
+        let (mut here, mut behind) = (*last, 0);
+        for byte in before.iter().rev() {
+            let camel = byte.is_ascii_lowercase() && here.is_ascii_uppercase();
+            let title = byte.is_ascii_uppercase()
+                && here.is_ascii_uppercase()
+                && u8::is_ascii_lowercase(&behind);
+            if camel || title || !byte.is_ascii_alphanumeric() {
+                break;
+            }
+            (here, behind) = (*byte, here);
+            start -= 1;
+        }
+        let (before, word) = name.split_at_checked(start)?;
+        self.0 = before;
+        Some(Word::new(word))
+    }
 }

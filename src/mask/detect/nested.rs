@@ -17,8 +17,13 @@ pub(super) const SHORTEST: usize = 15;
 /// As much is decoded.
 const MAX_DECODED: usize = 1 << 20;
 
+/// So much of it is looked at first, and so many bytes of a text are then in it. Wherever
+/// they begin, nine of them begin with a group.
+const HEAD: usize = 256;
+const TEXT: usize = 11;
+
 /// What gzip begins with.
-const GZIP: &[u8] = b"H4sI";
+pub(super) const GZIP: &str = "H4sI";
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -41,10 +46,7 @@ pub(super) fn decoded(text: &[u8], run: &Range<usize>) -> Vec<(Range<usize>, Vec
         if !begins_a_text(base64) {
             continue;
         }
-        let mut length = base64.len().min(MAX_DECODED / 3 * 4);
-        if length % 4 == 1 {
-            length -= 1;
-        }
+        let length = whole(base64.len().min(MAX_DECODED / 3 * 4));
         let padding = text.get(run.end..).unwrap_or_default();
         let padding = padding
             .iter()
@@ -85,13 +87,26 @@ fn starts(bytes: &[u8], run: &Range<usize>) -> impl Iterator<Item = usize> {
     .flatten()
 }
 
+/// One character alone at the end says nothing.
+fn whole(length: usize) -> usize {
+    if length % 4 == 1 { length - 1 } else { length }
+}
+
+/// Whether the bytes of a text follow on one another somewhere in the beginning, or gzip.
 fn begins_a_text(base64: &[u8]) -> bool {
-    let Some(head) = base64.get(..12).filter(|_| base64.len() >= SHORTEST) else {
+    if base64.len() < SHORTEST {
         return false;
-    };
-    let mut decoded = [0; 9];
-    let text = |byte: &&u8| matches!(**byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
-    head.starts_with(GZIP)
-        || (LENIENT.decode_slice(head, &mut decoded).is_ok()
-            && decoded.iter().filter(text).count() >= 8)
+    }
+    let mut decoded = [0; HEAD / 4 * 3];
+    let head = base64
+        .get(..whole(HEAD.min(base64.len())))
+        .unwrap_or_default();
+    let length = LENIENT.decode_slice(head, &mut decoded).unwrap_or_default();
+    let mut run = 0;
+    let found = decoded.iter().take(length).any(|byte| {
+        let text = matches!(*byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+        run = if text { run + 1 } else { 0 };
+        run >= TEXT.min(length)
+    });
+    found || head.starts_with(GZIP.as_bytes())
 }

@@ -11,9 +11,10 @@ use aho_corasick::{AhoCorasick, MatchKind, Span, packed};
 use memchr::memchr2;
 
 use super::names::{self, STEMS, Telling};
+use super::nested;
 use super::pack::{Finds, Rule};
 use super::plain::begins_word;
-use super::runs::{Kind, Runs};
+use super::runs::{self, Kind, Runs};
 
 /// What may stand somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +39,6 @@ pub(super) enum Guard {
     Word,
     /// `@` behind `://…:`.
     UserInfo,
-    /// `.` of a bootstrap token: six characters before, sixteen behind.
-    Bootstrap,
     /// `@` between a name and a domain.
     Mail,
     /// `+` before a digit.
@@ -48,12 +47,13 @@ pub(super) enum Guard {
 
 /// The literals of a selection of rules.
 pub(super) struct Literals {
-    /// Those of three bytes and more, those of two, and those of one: the shortest sets the
-    /// speed of a search.
-    searches: [Search; 3],
+    searches: Vec<Search>,
     /// The runs that are looked for.
     kinds: Vec<Kind>,
 }
+
+/// With more literals a search is much slower.
+const MOST: usize = 32;
 
 /// Finds literals, and tells what each means.
 struct Search {
@@ -76,6 +76,7 @@ enum Meaning {
     Rule(usize, Guard),
     Stem,
     Escape,
+    Gzip,
 }
 
 /// The beginnings of escapes that can hide a character that matters.
@@ -97,24 +98,24 @@ impl Literals {
                 Finds::Number(number) => kinds.push(number.kind()),
             }
         }
-        if names {
-            literals.extend(STEMS.map(|stem| (stem.as_bytes(), Meaning::Stem)));
-        }
         if !rules.is_empty() {
             kinds.push(Kind::Base64);
+            literals.push((nested::GZIP.as_bytes(), Meaning::Gzip));
         }
-        let of = |fits: fn(usize) -> bool| {
-            let some = literals.iter().filter(|(literal, _)| fits(literal.len()));
-            Search::new(&some.copied().collect::<Vec<_>>())
-        };
-        Self {
-            searches: [
-                of(|length| length > 2),
-                of(|length| length == 2),
-                of(|length| length < 2),
-            ],
-            kinds,
+        // The shortest literal sets the speed of a search.
+        literals.sort_by_key(|(literal, _)| (literal.len().min(3), *literal));
+        let groups =
+            literals.chunk_by(|(one, _), (other, _)| one.len().min(3) == other.len().min(3));
+        let mut searches: Vec<Search> = groups
+            .flat_map(|group| group.chunks(MOST))
+            .map(Search::new)
+            .collect();
+        if names {
+            searches.push(Search::new(
+                &STEMS.map(|stem| (stem.as_bytes(), Meaning::Stem)),
+            ));
         }
+        Self { searches, kinds }
     }
 }
 
@@ -179,12 +180,10 @@ impl Engine {
 pub(super) struct Places<'t> {
     bytes: &'t [u8],
     json: bool,
-    hits: [Hits<'t>; 3],
+    hits: Vec<Hits<'t>>,
     runs: Runs<'t>,
     /// The next place of each search, and the next run.
-    next: [Option<(usize, Place)>; 4],
-    /// The name that was found last ends here.
-    named: usize,
+    next: Vec<Option<(usize, Place)>>,
 }
 
 impl<'t> Places<'t> {
@@ -193,10 +192,14 @@ impl<'t> Places<'t> {
         let mut places = Self {
             bytes,
             json,
-            hits: literals.searches.each_ref().map(Hits::new),
+            hits: literals.searches.iter().map(Hits::new).collect(),
             runs: Runs::new(bytes, &literals.kinds),
-            next: [const { None }; 4],
-            named: 0,
+            next: literals
+                .searches
+                .iter()
+                .map(|_| None)
+                .chain([None])
+                .collect(),
         };
         for source in 0..places.next.len() {
             places.advance(source);
@@ -223,7 +226,15 @@ impl<'t> Places<'t> {
                 Meaning::Rule(rule, guard) => {
                     guard.passes(self.bytes, &hit).then_some(Place::Rule(rule))
                 }
-                Meaning::Stem => self.name(&hit),
+                Meaning::Stem => {
+                    let name = names::around(self.bytes, &hit);
+                    self.hits.get_mut(source)?.at = name.end;
+                    self.name(name)
+                }
+                Meaning::Gzip => begins_word(self.bytes, hit.start).then(|| {
+                    let run = runs::base64_around(self.bytes, hit.start);
+                    Place::Run(Kind::Base64, run)
+                }),
                 Meaning::Escape => {
                     let hides = self.json && hides(self.bytes.get(hit.start..)?);
                     hides.then_some(Place::Escape)
@@ -235,16 +246,13 @@ impl<'t> Places<'t> {
         }
     }
 
-    /// The telling name in which a stem stands.
-    fn name(&mut self, stem: &Range<usize>) -> Option<Place> {
-        if stem.start < self.named {
+    /// A telling name, if a value may be beside it.
+    fn name(&self, name: Range<usize>) -> Option<Place> {
+        if !is_followed(self.bytes, &name, self.json) {
             return None;
         }
-        let name = names::around(self.bytes, stem);
-        self.named = name.end;
         let telling = names::telling_in(self.bytes, &name)?;
-        let followed = is_followed(self.bytes, &name, self.json);
-        followed.then_some(Place::Name(telling, name))
+        Some(Place::Name(telling, name))
     }
 }
 
@@ -307,7 +315,6 @@ impl Guard {
             Self::None => true,
             Self::Word => begins_word(bytes, anchor.start),
             Self::UserInfo => has_user_info(bytes.get(..anchor.start).unwrap_or_default()),
-            Self::Bootstrap => is_bootstrap(bytes, anchor.start),
             Self::Mail => {
                 let before = anchor.start.checked_sub(1).map_or(0, byte);
                 !b" \"'@,;:<>".contains(&before) && byte(anchor.end).is_ascii_alphanumeric()
@@ -330,19 +337,6 @@ fn has_user_info(before: &[u8]) -> bool {
         }
     }
     false
-}
-
-/// `abcdef.0123456789abcdef`, alone, with digits behind the dot.
-fn is_bootstrap(bytes: &[u8], dot: usize) -> bool {
-    let small = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
-    let id = dot.checked_sub(6).and_then(|start| bytes.get(start..dot));
-    let secret = bytes.get(dot + 1..dot + 17);
-    let (Some(id), Some(secret)) = (id, secret) else {
-        return false;
-    };
-    id.iter().all(small)
-        && secret.iter().all(small)
-        && secret.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
 }
 
 /// Whether an escape can hide something. The API server escapes `<`, `>` and `&` in any
@@ -368,12 +362,15 @@ fn is_followed(bytes: &[u8], name: &Range<usize>, json: bool) -> bool {
     match rest.first() {
         None | Some(b'\\' | b':' | b'=' | b',' | b'>' | b'\n' | b'\r' | b'\'' | b'`') => true,
         Some(b'"') if json => {
-            // A member, with a string, a list or a number, or a string that is a name.
+            // A member, with a string, a number or a list of these, or a string that is a name.
             let behind = rest.get(1..).unwrap_or_default().trim_ascii_start();
             let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
             value.is_none_or(|value| {
+                let value = value
+                    .strip_prefix(b"[")
+                    .map_or(value, <[u8]>::trim_ascii_start);
                 let first = value.first();
-                first.is_none_or(|first| b"\"[-0123456789".contains(first))
+                first.is_none_or(|first| b"\"-0123456789".contains(first))
             })
         }
         Some(b'"') => true,

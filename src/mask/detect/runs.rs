@@ -1,7 +1,9 @@
 //! Part of ⑦ mask: finds long runs of digits, of capitals and of base64 in any bytes.
 //!
 //! Card numbers and the like have no fixed letters to look for. But each is a run of at
-//! least so many bytes of one class, so that it is enough to look at every fifth byte.
+//! least so many bytes of one class, so that it is enough to look at two bytes of every
+//! eight. Base64 is told from names and digests by what it decodes to: every letter of a
+//! text leaves its mark in each of four places.
 
 use std::ops::Range;
 
@@ -18,23 +20,27 @@ pub(super) enum Kind {
     Base64,
 }
 
-/// Every `STRIDE`-th byte is looked at. The shortest runs are a social security number
-/// (11 bytes), an IBAN (15), and the base64 of 11 bytes (15 without its padding): of the
-/// first two there are at least two such bytes, of the last three.
-const STRIDE: usize = 5;
+/// The bytes are looked at in chunks: the first half of each, and only if all of it is of one
+/// class what stands before and behind. Whatever is looked for is eleven bytes long and
+/// more, so that such a half, and another to one of its sides, are a part of it.
+const CHUNK: usize = 8;
+const HALF: usize = CHUNK / 2;
 
-const DIGITS: u8 = 1;
-const CAPITALS: u8 = 2;
-const BASE64: u8 = 4;
+const DIGITS: u8 = 0x10;
+const CAPITALS: u8 = 0x20;
+const BASE64: u8 = 0x40;
+/// Base64 of a text, by which of four characters is the first of its group.
+const TEXT: u8 = 0x0f;
 
-const CLASS: [u8; 256] = classes();
+/// The classes of a byte, with the bits of `TEXT` for the places of a group.
+const CLASSES: [[u8; 256]; 4] = [classes(0), classes(1), classes(2), classes(3)];
 
 /// Runs that may hold something, each with a byte within it; these bytes ascend.
 pub(super) struct Runs<'t> {
     bytes: &'t [u8],
-    /// The next byte to look at, a multiple of [`STRIDE`].
+    /// The chunk at hand.
     at: usize,
-    /// Classes that are still to be looked at there.
+    /// The classes of the runs that are still to be looked at there.
     pending: u8,
     /// Up to where the runs of each kind were found.
     seen: [usize; 3],
@@ -44,45 +50,69 @@ pub(super) struct Runs<'t> {
 
 impl<'t> Runs<'t> {
     pub fn new(bytes: &'t [u8], kinds: &[Kind]) -> Self {
+        let wanted = kinds.iter().fold(0, |wanted, kind| wanted | kind.mark());
         let mut runs = Self {
             bytes,
-            at: 0,
+            at: if wanted == 0 { bytes.len() } else { 0 },
             pending: 0,
             seen: [0; 3],
-            wanted: kinds.iter().fold(0, |wanted, kind| wanted | kind.class()),
+            wanted,
         };
-        runs.pending = runs.classes_at(0);
+        runs.advance();
         runs
     }
 
-    /// The classes of the runs that may be around `at`.
+    /// Goes to the first chunk, from the one at hand on, around which runs may be.
+    fn advance(&mut self) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let (chunks, tail) = rest.as_chunks::<CHUNK>();
+        for (number, chunk) in chunks.iter().enumerate() {
+            let [a, b, c, d, ..] = *chunk;
+            let runs = class(0, a) & class(1, b) & class(2, c) & class(3, d) & self.wanted;
+            if runs != 0 {
+                let at = self.at + number * CHUNK;
+                self.pending = self.closer(at, runs);
+                if self.pending != 0 {
+                    self.at = at;
+                    return;
+                }
+            }
+        }
+        self.at += chunks.len() * CHUNK;
+        let all = |all, (place, byte): (usize, &u8)| all & class(place, *byte);
+        let half = tail.get(..HALF).unwrap_or_default();
+        let runs = half.iter().enumerate().fold(self.wanted, all);
+        self.pending = if half.is_empty() {
+            0
+        } else {
+            self.closer(self.at, runs)
+        };
+    }
+
+    /// The classes of `runs` that go on to one side of the half of a chunk.
     #[inline]
-    fn classes_at(&self, at: usize) -> u8 {
-        let [first, second, third] =
-            [at, at + STRIDE, at + 2 * STRIDE].map(|at| class(self.bytes, at));
-        let both = first & second;
-        (both & (DIGITS | CAPITALS) | both & third & BASE64) & self.wanted
+    fn closer(&self, at: usize, runs: u8) -> u8 {
+        let half = |from: usize| {
+            let bytes = self.bytes.get(from..from + HALF).unwrap_or(b"\"");
+            let places = bytes.iter().enumerate();
+            places.fold(runs, |all, (place, byte)| all & class(place, *byte))
+        };
+        half(at + HALF) | at.checked_sub(HALF).map_or(0, half)
     }
 
     /// The run of a class around `at`, if it was not seen yet and may hold something.
     fn run(&mut self, kind: Kind, at: usize) -> Option<Range<usize>> {
-        let (index, shortest) = match kind {
-            Kind::Digits => (0, numbers::SHORTEST_DIGITS),
-            Kind::Capitals => (1, numbers::SHORTEST_IBAN),
-            Kind::Base64 => (2, nested::SHORTEST),
+        let shortest = match kind {
+            Kind::Digits => numbers::SHORTEST_DIGITS,
+            Kind::Capitals => numbers::SHORTEST_IBAN,
+            Kind::Base64 => nested::SHORTEST,
         };
-        let seen = self.seen.get_mut(index).filter(|seen| **seen <= at)?;
-        let is_in = |byte: &&u8| {
-            CLASS
-                .get(usize::from(**byte))
-                .is_some_and(|c| c & kind.class() != 0)
-        };
-        let before = self.bytes.get(*seen..at).unwrap_or_default();
-        let behind = self.bytes.get(at..).unwrap_or_default();
-        let start = at - before.iter().rev().take_while(is_in).count();
-        let end = at + behind.iter().take_while(is_in).count();
-        *seen = end;
-        let run = start..end;
+        let seen = self
+            .seen
+            .get_mut(kind as usize)
+            .filter(|seen| **seen <= at)?;
+        let run = around(self.bytes, *seen, at, kind.class());
+        *seen = run.end;
         let promising = run.len() >= shortest
             && match kind {
                 Kind::Digits => numbers::may_be_in(self.bytes, &run),
@@ -98,22 +128,20 @@ impl Iterator for Runs<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            while self.pending == 0 {
-                self.at += STRIDE;
-                if self.at >= self.bytes.len() {
-                    return None;
-                }
-                self.pending = self.classes_at(self.at);
-            }
             for kind in [Kind::Digits, Kind::Capitals, Kind::Base64] {
-                if self.pending & kind.class() == 0 {
+                if self.pending & kind.mark() == 0 {
                     continue;
                 }
-                self.pending &= !kind.class();
+                self.pending &= !kind.mark();
                 if let Some(run) = self.run(kind, self.at) {
                     return Some((self.at, kind, run));
                 }
             }
+            self.at += CHUNK;
+            if self.at >= self.bytes.len() {
+                return None;
+            }
+            self.advance();
         }
     }
 }
@@ -126,36 +154,74 @@ impl Kind {
             Self::Base64 => BASE64,
         }
     }
+
+    /// What all bytes of a part of a run have in common.
+    const fn mark(self) -> u8 {
+        match self {
+            Self::Base64 => TEXT,
+            Self::Digits | Self::Capitals => self.class(),
+        }
+    }
 }
 
-/// No class behind the end.
+/// The run of base64 around `at`.
+pub(super) fn base64_around(bytes: &[u8], at: usize) -> Range<usize> {
+    around(bytes, 0, at, BASE64)
+}
+
+fn around(bytes: &[u8], from: usize, at: usize, wanted: u8) -> Range<usize> {
+    let is_in = |byte: &&u8| class(0, **byte) & wanted != 0;
+    let before = bytes.get(from..at).unwrap_or_default();
+    let behind = bytes.get(at..).unwrap_or_default();
+    let start = at - before.iter().rev().take_while(is_in).count();
+    start..at + behind.iter().take_while(is_in).count()
+}
+
 #[inline]
-fn class(bytes: &[u8], at: usize) -> u8 {
-    let byte = bytes.get(at).copied().unwrap_or(b'"');
-    CLASS.get(usize::from(byte)).copied().unwrap_or(0)
+fn class(place: usize, byte: u8) -> u8 {
+    let classes = CLASSES.get(place).unwrap_or(&CLASSES[0]);
+    classes.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
 #[expect(clippy::indexing_slicing, reason = "a constant, made by the compiler")]
-const fn classes() -> [u8; 256] {
+const fn classes(place: u32) -> [u8; 256] {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte: u8 = 0;
     while byte < 128 {
-        let digit = byte >= b'0' as usize && byte <= b'9' as usize;
-        let capital = byte >= b'A' as usize && byte <= b'Z' as usize;
-        let small = byte >= b'a' as usize && byte <= b'z' as usize;
-        let (space, dash) = (byte == b' ' as usize, byte == b'-' as usize);
         let mut class = 0;
-        if digit || space || dash {
+        if byte.is_ascii_digit() || byte == b' ' || byte == b'-' {
             class |= DIGITS;
         }
-        if digit || capital || space {
+        if byte.is_ascii_digit() || byte.is_ascii_uppercase() || byte == b' ' {
             class |= CAPITALS;
         }
-        if digit || capital || small || byte == b'+' as usize || byte == b'/' as usize {
-            class |= BASE64;
+        if let Some(value) = sextet(byte) {
+            class |= BASE64 | marks(value, place);
         }
-        table[byte] = class;
+        table[byte as usize] = class;
         byte += 1;
     }
     table
+}
+
+const fn sextet(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
+}
+
+/// In which of its places in a group of four a character may stand if the three bytes are
+/// of a text, which are `0x20` to `0x7e`, tabs and ends of lines: bit n is set if it may be
+/// the n-th of its group, counted so that the bits of a chunk's places can be joined.
+const fn marks(value: u8, place: u32) -> u8 {
+    let first = matches!(value, 2 | 3 | 8..=31);
+    let second = matches!(value & 0x0f, 0 | 2..=7);
+    let third = matches!(value & 3, 0 | 1);
+    let marks = first as u8 | (second as u8) << 1 | (third as u8) << 2 | 1 << 3;
+    (marks >> place | marks << (4 - place)) & TEXT
 }
