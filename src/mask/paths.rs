@@ -43,6 +43,16 @@ impl Paths {
         (!paths.steps.is_empty()).then_some(paths)
     }
 
+    /// Whether the field at these names is hidden, or what it is in.
+    pub fn hides(&self, names: &[&str]) -> bool {
+        let mut states = self.start;
+        names.iter().any(|name| {
+            let (next, ends) = self.member(states, name.as_bytes());
+            states = next;
+            ends.is_some()
+        })
+    }
+
     /// The rule whose path ends with this step, and the path.
     fn named(&self, step: usize) -> (usize, &str) {
         let ends = self.steps.get(step).and_then(|place| place.ends.as_ref());

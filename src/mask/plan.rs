@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::fields::{ANY, SECRET, SECRET_BODY, SECRET_PATCH, Shape, TOKEN};
+use super::paths::Paths;
 use super::rules::{Masking, Masks};
 use crate::identify::Caller;
 use crate::parse::{Ask, RequestInfo};
@@ -41,6 +42,14 @@ impl Plan {
         let mut plan = Self::of(ask.info(), ask.method(), masking);
         if let Answer::Lines { follow } = &mut plan.answer {
             *follow = ask.query().split('&').any(|pair| pair == "follow=true");
+        }
+        if plan
+            .masking
+            .paths
+            .as_ref()
+            .is_some_and(|paths| selects_by_hidden(paths, ask.query()))
+        {
+            plan.answer = Answer::Unmaskable("it selects objects by a field that the policy hides");
         }
         plan
     }
@@ -92,6 +101,29 @@ pub(super) fn body_shape(info: &RequestInfo, patch: bool, masking: &Masking) -> 
         (false, true) if masking.paths.is_some() => &SECRET_PATCH,
         (false, _) => shape,
     }
+}
+
+/// Whether the answer would tell by what it holds how a hidden field is: who may guess, and see
+/// which objects match, need not see the field.
+fn selects_by_hidden(paths: &Paths, query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, selector)| {
+        let labels = match &*name {
+            "fieldSelector" => false,
+            "labelSelector" => true,
+            _ => return false,
+        };
+        selector.split(',').any(|term| {
+            let term = term.trim_start_matches(['!', ' ']);
+            let end = term
+                .find(['=', '!', ' ', '(', '<', '>'])
+                .unwrap_or(term.len());
+            let key = term.get(..end).unwrap_or_default();
+            match labels {
+                true => paths.hides(&["metadata", "labels", key]),
+                false => paths.hides(&key.split('.').collect::<Vec<_>>()),
+            }
+        })
+    })
 }
 
 /// Whether `content_type`, without its parameters, is `media_type`.

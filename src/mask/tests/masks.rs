@@ -162,6 +162,32 @@ fn a_rule_is_about_whom_and_what_it_says_and_more_where_that_is_not_known() {
 }
 
 #[test]
+fn threat_18_nobody_selects_by_what_is_hidden() {
+    let rules = masks("{name: m, fields: [spec.shelf, 'metadata.labels.tier']}");
+    for (query, refused) in [
+        ("fieldSelector=spec.shelf%3Dguess", true),
+        (
+            "fieldSelector=metadata.name%3Dd%2Cspec.shelf!%3Dguess",
+            true,
+        ),
+        ("fieldSelector=spec.shelf.inner%3Dx", true),
+        ("fieldSelector=spec.other%3Dx", false),
+        ("labelSelector=tier%3Dgold", true),
+        ("labelSelector=app%2C!tier", true),
+        (
+            "labelSelector=app%20in%20(a%2Cb)%2Ctier%20in%20(gold)",
+            true,
+        ),
+        ("labelSelector=app%3Dtier", false),
+    ] {
+        let path = format!("/apis/example.com/v1/namespaces/web/databases?{query}");
+        let ask = Ask::for_test("prod", "GET", &path, "");
+        let checked = Plan::new(&rules, &caller(), &ask).check();
+        assert_eq!(checked.is_err(), refused, "{query}");
+    }
+}
+
+#[test]
 fn detectors_are_added_and_taken_back_by_rules() {
     let config =
         |data: Value| json!({"kind": "ConfigMap", "metadata": {"name": "c"}, "data": data});
