@@ -20,6 +20,7 @@ mod rehearse;
 mod rule;
 mod set;
 mod unread;
+mod whom;
 
 use std::sync::Arc;
 

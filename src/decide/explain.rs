@@ -187,10 +187,10 @@ fn selects(rule: &Rule) -> Vec<(String, String)> {
         }
     }
     add("clusters", words(&rule.clusters));
-    add("subjects.agents", words(&rule.agents));
-    add("subjects.principals", words(&rule.principals));
-    add("subjects.groups", words(&rule.groups));
-    add("subjects.exceptGroups", words(&rule.except_groups));
+    add("subjects.agents", words(&rule.whom.agents));
+    add("subjects.principals", words(&rule.whom.principals));
+    add("subjects.groups", words(&rule.whom.groups));
+    add("subjects.exceptGroups", words(&rule.whom.except_groups));
     for condition in rule.conditions.iter() {
         let (name, expression) = condition.words();
         add(
@@ -235,27 +235,27 @@ pub(super) fn misses(rule: &Rule, view: &View<'_>) -> Vec<Miss> {
         view.cluster,
     );
     asked(
-        within(&rule.agents, caller.agent),
+        within(&rule.whom.agents, caller.agent),
         "subjects.agents",
-        say(&rule.agents),
+        say(&rule.whom.agents),
         caller.agent,
     );
     asked(
-        rule.matches_principal(caller),
+        rule.whom.matches_principal(caller),
         "subjects.principals",
-        say(&rule.principals),
+        say(&rule.whom.principals),
         caller.principal.unwrap_or_default(),
     );
     asked(
-        rule.matches_groups(caller),
+        rule.whom.matches_groups(caller),
         "subjects.groups",
-        say(&rule.groups),
+        say(&rule.whom.groups),
         &caller.groups.join(", "),
     );
     asked(
-        !rule.excepts(caller),
+        !rule.whom.excepts(caller),
         "subjects.exceptGroups",
-        format!("none of {}", say(&rule.except_groups)),
+        format!("none of {}", say(&rule.whom.except_groups)),
         &caller.groups.join(", "),
     );
     misses

@@ -41,8 +41,8 @@ impl Index {
         Self {
             verbs: Verbs::singles().map(with).collect(),
             clusters: Names::of(rules, |rule| rule.clusters.as_deref()),
-            agents: Names::of(rules, |rule| rule.agents.as_deref()),
-            groups: Names::of(rules, |rule| rule.groups.as_deref()),
+            agents: Names::of(rules, |rule| rule.whom.agents.as_deref()),
+            groups: Names::of(rules, |rule| rule.whom.groups.as_deref()),
             api_groups: Names::of(rules, |rule| match &rule.target {
                 Target::Resource { groups, .. } => Some(groups),
                 Target::Paths(_) => NOTHING,

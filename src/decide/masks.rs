@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Party;
-use super::glob::Glob;
 use super::policy::Subjects;
-use super::rule::Globs;
+use super::rule::{Globs, within};
+use super::whom::Whom;
 use crate::parse::{Ask, RequestInfo};
 
 /// One mask rule: what is hidden, of which objects, from whom, and how.
@@ -94,10 +94,7 @@ pub struct MaskRule {
 
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
-    pub agents: Globs,
-    pub principals: Globs,
-    pub groups: Globs,
-    pub except_groups: Globs,
+    pub whom: Whom,
     pub clusters: Globs,
     pub api_groups: Globs,
     pub resources: Globs,
@@ -147,27 +144,10 @@ impl MaskRule {
     /// Whether it is about the answer to this request.
     pub fn is_about<'a>(&self, caller: impl Into<Party<'a>>, ask: &Ask) -> bool {
         let (caller, info, scope) = (caller.into(), ask.info(), &self.scope);
-        any(&scope.agents, caller.agent)
-            && scope.principals.as_ref().is_none_or(|globs| {
-                caller
-                    .principal
-                    .is_some_and(|name| globs.iter().any(|glob| glob.matches(name)))
-            })
-            && scope.groups.as_ref().is_none_or(|globs| {
-                caller
-                    .groups
-                    .iter()
-                    .any(|group| globs.iter().any(|glob| glob.matches(group)))
-            })
-            && scope.except_groups.as_ref().is_none_or(|globs| {
-                !caller
-                    .groups
-                    .iter()
-                    .any(|group| globs.iter().any(|glob| glob.matches(group)))
-            })
-            && any(&scope.clusters, ask.cluster())
-            && any(&scope.api_groups, &info.api_group)
-            && any(&scope.resources, &info.resource)
+        scope.whom.matches(&caller)
+            && within(&scope.clusters, ask.cluster())
+            && within(&scope.api_groups, &info.api_group)
+            && within(&scope.resources, &info.resource)
             && self.may_reach(&scope.namespaces, namespace(info))
             && self.may_reach(&scope.names, &info.name)
     }
@@ -176,7 +156,7 @@ impl MaskRule {
         match (globs, named) {
             (None, _) => true,
             (Some(_), "") => self.with != With::Keep,
-            (globs, named) => any(globs, named),
+            (globs, named) => within(globs, named),
         }
     }
 }
@@ -186,12 +166,6 @@ fn namespace(info: &RequestInfo) -> &str {
         "namespaces" => &info.name,
         _ => &info.namespace,
     }
-}
-
-fn any(globs: &Globs, text: &str) -> bool {
-    globs
-        .as_ref()
-        .is_none_or(|globs| globs.iter().any(|glob: &Glob| glob.matches(text)))
 }
 
 /// Reads a path.

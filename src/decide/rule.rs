@@ -14,6 +14,7 @@ use super::glob::Glob;
 use super::party::Party;
 use super::policy::{Effect, Fact, Verb};
 pub(super) use super::reach::spans_namespaces;
+use super::whom::Whom;
 use crate::parse::{Ask, Facts, Node, Old, RequestInfo};
 
 /// Patterns of which any may match; `None` means that nothing was said.
@@ -30,10 +31,7 @@ pub(super) struct Rule {
     pub name: Arc<str>,
     pub effect: Effect,
     pub reason: Arc<str>,
-    pub agents: Globs,
-    pub principals: Globs,
-    pub groups: Globs,
-    pub except_groups: Globs,
+    pub whom: Whom,
     pub clusters: Globs,
     pub verbs: Verbs,
     pub target: Target,
@@ -172,30 +170,7 @@ impl Rule {
     pub(super) fn matches(&self, view: &View<'_>) -> bool {
         self.matches_target(view)
             && within(&self.clusters, view.cluster)
-            && self.matches_caller(&view.caller)
-    }
-
-    fn matches_caller(&self, caller: &Party<'_>) -> bool {
-        within(&self.agents, caller.agent)
-            && self.matches_principal(caller)
-            && self.matches_groups(caller)
-            && !self.excepts(caller)
-    }
-
-    pub(super) fn matches_principal(&self, caller: &Party<'_>) -> bool {
-        let within = |principal| within(&self.principals, principal);
-        self.principals.is_none() || caller.principal.is_some_and(within)
-    }
-
-    pub(super) fn matches_groups(&self, caller: &Party<'_>) -> bool {
-        let mut groups = caller.groups.iter();
-        self.groups.is_none() || groups.any(|group| within(&self.groups, group))
-    }
-
-    /// Whether the caller is in a group that the rule is not about.
-    pub(super) fn excepts(&self, caller: &Party<'_>) -> bool {
-        let except = self.except_groups.as_deref().unwrap_or_default();
-        caller.groups.iter().any(|group| any(except, group))
+            && self.whom.matches(&view.caller)
     }
 
     fn matches_target(&self, view: &View<'_>) -> bool {

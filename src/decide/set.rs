@@ -4,6 +4,7 @@
 mod conditions;
 mod hold;
 mod masks;
+mod whom;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -191,8 +192,6 @@ impl Check<'_> {
     /// `None` only after an error was noted.
     fn rule(&mut self, at: &str, policy: &Arc<str>, spec: &RuleSpec) -> Option<Rule> {
         let reason = self.reason(at, spec);
-        let subjects = spec.subjects.clone().unwrap_or_default();
-        let except = subjects.except_groups.as_deref();
         let target = self.target(at, spec);
         let verbs = self.verbs(at, spec);
         let conditions = self.conditions(at, spec);
@@ -211,10 +210,7 @@ impl Check<'_> {
             name: spec.name.as_str().into(),
             effect: spec.effect,
             reason,
-            agents: self.globs(at, "subjects.agents", subjects.agents.as_deref()),
-            principals: self.globs(at, "subjects.principals", subjects.principals.as_deref()),
-            groups: self.globs(at, "subjects.groups", subjects.groups.as_deref()),
-            except_groups: self.globs(at, "subjects.exceptGroups", except),
+            whom: self.whom(at, spec.subjects.as_ref()),
             clusters: self.globs(at, "clusters", spec.clusters.as_deref()),
             verbs,
             target: target?,

@@ -11,7 +11,7 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
     // Effects are ordered as they beat each other.
     if let Some(stronger) = others().find(|it| it.effect < rule.effect && stops(it, rule)) {
         let (does, name) = (does(stronger.effect), name(stronger));
-        let exact = stronger.except_groups.is_none();
+        let exact = stronger.whom.except_groups.is_none();
         if rule.effect == Effect::Allow && exact && covers(rule, stronger) {
             look.warn(
                 Lint::Contradicts,
@@ -60,7 +60,7 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
 /// Whether `stronger` surely stops whatever `rule` is about. Who is excepted from it by group
 /// does not count where an allow rule is about everybody: for them others will allow it.
 pub(super) fn stops(stronger: &Rule, rule: &Rule) -> bool {
-    match rule.effect == Effect::Allow && rule.groups.is_none() {
+    match rule.effect == Effect::Allow && rule.whom.groups.is_none() {
         true => covers_others(stronger, rule),
         false => covers(stronger, rule),
     }
@@ -68,8 +68,13 @@ pub(super) fn stops(stronger: &Rule, rule: &Rule) -> bool {
 
 /// Whether `wide` surely matches whatever `narrow` matches. It may say no where it does.
 pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
-    let fewer = |except: &[Glob]| all(narrow.except_groups.as_deref().unwrap_or_default(), except);
-    wide.except_groups.as_deref().is_none_or(fewer) && covers_others(wide, narrow)
+    let fewer = |except: &[Glob]| {
+        all(
+            narrow.whom.except_groups.as_deref().unwrap_or_default(),
+            except,
+        )
+    };
+    wide.whom.except_groups.as_deref().is_none_or(fewer) && covers_others(wide, narrow)
 }
 
 /// The same for callers that `wide` does not except.
@@ -77,9 +82,9 @@ fn covers_others(wide: &Rule, narrow: &Rule) -> bool {
     wide.conditions.is_empty()
         && narrow.verbs.without(wide.verbs) == Verbs::none()
         && optional(&wide.clusters, &narrow.clusters, true)
-        && optional(&wide.agents, &narrow.agents, true)
-        && optional(&wide.principals, &narrow.principals, false)
-        && optional(&wide.groups, &narrow.groups, false)
+        && optional(&wide.whom.agents, &narrow.whom.agents, true)
+        && optional(&wide.whom.principals, &narrow.whom.principals, false)
+        && optional(&wide.whom.groups, &narrow.whom.groups, false)
         && match (&wide.target, &narrow.target) {
             (Target::Paths(wide), Target::Paths(narrow)) => all(wide, narrow),
             (
@@ -148,7 +153,7 @@ fn covers_facts(wide: Option<&[Fact]>, narrow: Option<&[Fact]>) -> bool {
 }
 
 fn excepted(rule: &Rule) -> String {
-    let groups = rule.except_groups.as_deref().unwrap_or_default();
+    let groups = rule.whom.except_groups.as_deref().unwrap_or_default();
     let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
     match groups.is_empty() {
         true => String::new(),

@@ -57,7 +57,7 @@ fn clusters_exist(look: &mut Look<'_>, rule: &Rule, clusters: Option<&[&str]>) {
 }
 
 fn somebody_is_left(look: &mut Look<'_>, rule: &Rule) {
-    let (Some(groups), Some(except)) = (&rule.groups, &rule.except_groups) else {
+    let (Some(groups), Some(except)) = (&rule.whom.groups, &rule.whom.except_groups) else {
         return;
     };
     if all(except, groups) {

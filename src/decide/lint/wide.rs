@@ -145,7 +145,7 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
         return;
     }
     for danger in DANGERS {
-        let for_some = rule.agents.is_some() || rule.principals.is_some() || rule.groups.is_some();
+        let for_some = rule.whom.names_some();
         let Some(part) = part(rule, danger) else {
             continue;
         };
@@ -177,13 +177,13 @@ pub(super) fn look(look: &mut Look<'_>, rule: &Rule, set: &PolicySet) {
 /// whoever wrote so meant it.
 fn is_excepted(rule: &Rule, set: &PolicySet) -> bool {
     let excepts = |other: &Rule, group: &Glob| {
-        let except = other.except_groups.as_deref().unwrap_or_default();
+        let except = other.whom.except_groups.as_deref().unwrap_or_default();
         except.contains(group)
     };
     let named = |group: &Glob| {
         matches!(group, Glob::Exact(_)) && set.rules.iter().any(|other| excepts(other, group))
     };
-    let groups = rule.groups.as_deref();
+    let groups = rule.whom.groups.as_deref();
     groups.is_some_and(|groups| groups.iter().all(named))
 }
 

@@ -44,7 +44,6 @@ impl Check<'_> {
     }
 
     fn mask(&mut self, at: &str, policy: &str, spec: &MaskSpec) -> MaskRule {
-        let subjects = spec.subjects.clone().unwrap_or_default();
         let mut fields = Vec::new();
         for (index, field) in spec.fields.iter().flatten().enumerate() {
             match path(field) {
@@ -72,14 +71,7 @@ impl Check<'_> {
             );
         }
         let scope = Scope {
-            agents: self.globs(at, "subjects.agents", subjects.agents.as_deref()),
-            principals: self.globs(at, "subjects.principals", subjects.principals.as_deref()),
-            groups: self.globs(at, "subjects.groups", subjects.groups.as_deref()),
-            except_groups: self.globs(
-                at,
-                "subjects.exceptGroups",
-                subjects.except_groups.as_deref(),
-            ),
+            whom: self.whom(at, spec.subjects.as_ref()),
             clusters: self.globs(at, "clusters", spec.clusters.as_deref()),
             api_groups: self.globs(at, "apiGroups", spec.api_groups.as_deref()),
             resources: self.globs(at, "resources", spec.resources.as_deref()),
