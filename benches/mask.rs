@@ -58,7 +58,7 @@ fn main() {
 async fn scanner() {
     let caller = caller().await;
     let masks = Arc::new(Masks::new(&PolicySet::compile(Vec::new()).unwrap(), &[7; 32]).unwrap());
-    let plan = |path: &str| Plan::new(&masks, &caller, &ask(path));
+    let plan = |path: &str| Plan::new(&masks, &caller, &ask(path)).unwrap();
     for (name, path, content_type, document) in documents() {
         compare(name, &plan(path), content_type, &document);
     }

@@ -28,7 +28,7 @@ use crate::console::{self, Console};
 use crate::decide::PolicySet;
 use crate::forward::{Deadlines, Upstream};
 use crate::identify::{AuthenticationConfiguration, ConfigError, Identifier, Options};
-use crate::journey::{Gate, journey};
+use crate::journey::{Gate, InForce, journey};
 use crate::mask::Masks;
 use crate::metrics::Metrics;
 use crate::record::entry::System;
@@ -126,8 +126,7 @@ pub async fn build(config: Config) -> Result<Bound, StartError> {
         identifier,
         upstreams: upstreams(&config).await?,
         embedders: config.embedders.clone(),
-        policy: ArcSwap::new(config.policy.clone()),
-        masks: ArcSwap::new(masks(&config.policy, &mask_key)?),
+        in_force: ArcSwap::new(in_force(config.policy.clone(), &mask_key)?),
         holds: Holds::new(store.clone(), waiting, DigestKey::new(digest_key)),
         approver_groups: config.humans.approver_groups.clone(),
         recorder,
@@ -252,7 +251,7 @@ async fn note_start(gate: &Arc<Gate>) {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     note(gate, System::Started { version });
     let gate = gate.clone();
-    let noted = move || reload::note(&gate, &gate.policy.load());
+    let noted = move || reload::note(&gate, &gate.in_force.load().policy);
     if let Ok(Err(error)) = tokio::task::spawn_blocking(noted).await {
         tracing::error!(error, "the policy is not on record");
     }
@@ -307,9 +306,12 @@ fn identifier_at(
     Identifier::new(own, options)
 }
 
-fn masks(policy: &PolicySet, key: &[u8; 32]) -> Result<Arc<Masks>, StartError> {
-    match Masks::new(policy, key) {
-        Ok(masks) => Ok(Arc::new(masks)),
+fn in_force(policy: Arc<PolicySet>, key: &[u8; 32]) -> Result<Arc<InForce>, StartError> {
+    match Masks::new(&policy, key) {
+        Ok(masks) => Ok(Arc::new(InForce {
+            policy,
+            masks: Arc::new(masks),
+        })),
         Err(name) => Err(StartError::Files(format!(
             "the policy names a detector \"{name}\" that there is not"
         ))),

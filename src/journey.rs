@@ -44,10 +44,8 @@ pub struct Gate {
     pub upstreams: BTreeMap<Arc<str>, Upstream>,
     /// Where custom resources hold pods.
     pub embedders: Embedders,
-    /// The policy in force; one snapshot is taken per decision.
-    pub policy: ArcSwap<PolicySet>,
-    /// What that policy hides.
-    pub masks: ArcSwap<Masks>,
+    /// The policy in force; one snapshot is taken per judgement.
+    pub in_force: ArcSwap<InForce>,
     /// What waits for a human.
     pub holds: Holds,
     /// Who answers a hold whose rule names nobody.
@@ -62,6 +60,14 @@ pub struct Gate {
     pub short_wait: Duration,
     /// After how many seconds a held request is told to come back.
     pub retry_after: u32,
+}
+
+/// A policy and what it hides, together: what is allowed by the one is masked by the other.
+pub struct InForce {
+    /// The rules.
+    pub policy: Arc<PolicySet>,
+    /// The masks of the same policy.
+    pub masks: Arc<Masks>,
 }
 
 /// Walks one request through the rooms; whatever happens, there is an answer and, for all
@@ -158,34 +164,35 @@ async fn judge(
     record: &mut Record,
     tries: u8,
 ) -> Result<Admitted, Stop> {
-    let plan = Plan::new(&gate.masks.load(), &caller, &ask);
+    let InForce { policy, masks } = &*gate.in_force.load_full();
+    let plan = Plan::new(masks, &caller, &ask)
+        .inspect_err(|refusal| record.judged(denied(refusal, policy), None))?;
     let masked_body = if ask.body().is_empty() {
         None
     } else {
         Some(mask::mask_body(&ask, &plan)?)
     };
     let again = (!ask.is_read()).then(|| (caller.clone(), ask.clone()));
-    let foreseen = foreseen(gate, &caller, ask, &plan, record).await;
-    let policy = gate.policy.load_full();
+    let foreseen = foreseen(gate, policy, &caller, ask, &plan, record).await;
     if let Err(Stop::Refused(refusal @ (Refusal::Denied { .. } | Refusal::NotAllowed { .. }))) =
         &foreseen
     {
-        record.judged(denied(refusal, &policy), None);
+        record.judged(denied(refusal, policy), None);
     }
     let ask = foreseen?;
     record.ask(&ask);
-    let permit = match decide::decide(caller, ask, &policy, Timestamp::now()) {
+    let (permit, plan) = match decide::decide(caller, ask, policy, Timestamp::now()) {
         Decision::Permit(permit) => {
             permit.ask().carried()?;
-            permit
+            (permit, plan)
         }
         Decision::Hold(hold) => {
             hold.ask().carried()?;
             let body = masked_body.as_deref().unwrap_or_default();
-            settle(gate, hold, body, &plan, record).await?
+            settle(gate, hold, body, record).await?
         }
         Decision::Refuse(refusal) => {
-            record.judged(denied(&refusal, &policy), None);
+            record.judged(denied(&refusal, policy), None);
             return Err(refusal.into());
         }
     };
@@ -208,22 +215,15 @@ async fn judge(
 
 async fn foreseen(
     gate: &Gate,
+    policy: &PolicySet,
     caller: &Arc<Caller>,
     ask: Ask,
     plan: &Plan,
     record: &Record,
 ) -> Result<Ask, Stop> {
     let upstream = upstream(gate, &ask)?;
-    let policy = gate.policy.load_full();
-    let foreseen = foresee(
-        upstream,
-        caller,
-        ask,
-        &policy,
-        &gate.embedders,
-        plan,
-        record,
-    );
+    let embedders = &gate.embedders;
+    let foreseen = foresee(upstream, caller, ask, policy, embedders, plan, record);
     match foreseen.await? {
         Foreseen::Result(ask) => Ok(*ask),
         Foreseen::Refused(answered) => Err(Stop::Answered(answered, plan.clone())),
@@ -231,14 +231,14 @@ async fn foreseen(
 }
 
 /// ⑤ A hold becomes a permit by a human's approval of exactly this request, and by nothing
-/// else; the object and the policy of the moment of approval have the last word.
+/// else; the object and the policy of the moment of approval have the last word, on what is
+/// hidden too.
 async fn settle(
     gate: &Gate,
     hold: Hold,
     body: &[u8],
-    plan: &Plan,
     record: &mut Record,
-) -> Result<Permit, Stop> {
+) -> Result<(Permit, Plan), Stop> {
     gate.expire_holds(Timestamp::now()).await?;
     let (state, _) = present(gate, &hold, body).await?;
     record.judged(held(&hold), Some(state.id().to_owned()));
@@ -250,17 +250,19 @@ async fn settle(
     approved(gate, &hold, state)?;
 
     let (caller, mut ask) = hold.into_parts();
+    let InForce { policy, masks } = &*gate.in_force.load_full();
+    let plan = Plan::new(masks, &caller, &ask)?;
     if waited {
-        ask = foreseen(gate, &caller, ask, plan, record).await?;
+        ask = foreseen(gate, policy, &caller, ask, &plan, record).await?;
     }
-    match decide::decide(caller, ask, &gate.policy.load(), Timestamp::now()) {
-        Decision::Permit(permit) => Ok(permit),
+    match decide::decide(caller, ask, policy, Timestamp::now()) {
+        Decision::Permit(permit) => Ok((permit, plan)),
         Decision::Refuse(refusal) => Err(refusal.into()),
         Decision::Hold(hold) => {
             let (state, digest) = present(gate, &hold, body).await?;
             let id = approved(gate, &hold, state)?;
             let approval = gate.holds.spend(&id, digest, Timestamp::now()).await?;
-            Ok(approval.grants(hold)?)
+            Ok((approval.grants(hold)?, plan))
         }
     }
 }

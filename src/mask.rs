@@ -5,7 +5,9 @@
 //! a compressed body, invalid or truncated JSON) is refused, never passed on. This room
 //! does no I/O, reads no clock, and keeps and reports no value that it hides.
 //!
-//! Until now it hides the values of Secrets and tokens; `mask/fields.rs` says which.
+//! It hides the values of Secrets and tokens (`mask/fields.rs` says which), what detectors
+//! find, and the fields that a policy names; and it knows what its masks stand for when they
+//! come back in a write.
 
 use std::fmt;
 use std::sync::Arc;

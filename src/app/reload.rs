@@ -60,7 +60,7 @@ impl Reload {
         };
         self.gate.metrics.policy_read(outcome.is_ok());
         let problem = outcome.err().map(|why| {
-            let digest = self.gate.policy.load().digest().to_owned();
+            let digest = self.gate.in_force.load().policy.digest().to_owned();
             let stays = format!("{why}; the policy before stays in force ({digest})");
             tracing::error!(problem = stays, "the policy files are not in force");
             Arc::new(stays)
@@ -70,23 +70,20 @@ impl Reload {
 
     /// On the record first: no verdict is ever by rules that nobody can look up.
     async fn install(&self, set: PolicySet) -> Result<(), String> {
-        let set = Arc::new(set);
-        if set.digest() == self.gate.policy.load().digest() {
+        if set.digest() == self.gate.in_force.load().policy.digest() {
             return Ok(());
         }
-        let masks = super::masks(&set, &self.mask_key).map_err(|error| error.to_string())?;
-        let (gate, next) = (self.gate.clone(), set.clone());
-        let noted = spawn_blocking(move || note(&gate, &next)).await;
+        let next = super::in_force(Arc::new(set), &self.mask_key);
+        let next = next.map_err(|error| error.to_string())?;
+        let (gate, policy) = (self.gate.clone(), next.policy.clone());
+        let noted = spawn_blocking(move || note(&gate, &policy)).await;
         noted.map_err(|error| error.to_string())??;
         tracing::info!(
-            digest = set.digest(),
-            rules = set.rules().count(),
+            digest = next.policy.digest(),
+            rules = next.policy.rules().count(),
             "the policy files changed; they are in force now"
         );
-        // What hides more may come first: no answer is masked by less than its policy says
-        // for longer than this takes.
-        self.gate.masks.store(masks);
-        self.gate.policy.store(set);
+        self.gate.in_force.store(next);
         Ok(())
     }
 

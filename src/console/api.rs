@@ -221,8 +221,9 @@ pub(super) async fn usage(
     let usage = review::usage(&console.store, query.since).await?;
     let rules: Vec<(String, String)> = console
         .gate
-        .policy
+        .in_force
         .load()
+        .policy
         .rules()
         .map(|(policy, rule)| (policy.to_owned(), rule.to_owned()))
         .collect();

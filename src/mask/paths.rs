@@ -43,14 +43,15 @@ impl Paths {
         (!paths.steps.is_empty()).then_some(paths)
     }
 
-    /// Whether the field at these names is hidden, or what it is in.
-    pub fn hides(&self, names: &[&str]) -> bool {
+    /// The rule that hides the field at these names, or what it is in.
+    pub fn hides(&self, names: &[&str]) -> Option<usize> {
         let mut states = self.start;
-        names.iter().any(|name| {
+        let ends = names.iter().find_map(|name| {
             let (next, ends) = self.member(states, name.as_bytes());
             states = next;
-            ends.is_some()
-        })
+            ends
+        })?;
+        Some(self.named(ends).0)
     }
 
     /// The rule whose path ends with this step, and the path.

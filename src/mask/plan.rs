@@ -37,21 +37,24 @@ pub(super) enum Answer {
 
 impl Plan {
     /// The plan for the answer to what `caller` asks.
-    pub fn new(masks: &Arc<Masks>, caller: &Caller, ask: &Ask) -> Self {
+    ///
+    /// # Errors
+    /// [`Refusal::Denied`] by a mask rule if it selects objects by what the rule hides: which
+    /// objects match would tell who guesses.
+    pub fn new(masks: &Arc<Masks>, caller: &Caller, ask: &Ask) -> Result<Self, Refusal> {
         let masking = Arc::new(Masking::of(masks, caller, ask));
+        if let Some(rule) = masking
+            .paths
+            .as_ref()
+            .and_then(|paths| selected(paths, ask.query()))
+        {
+            return Err(masking.denies_selection(rule));
+        }
         let mut plan = Self::of(ask.info(), ask.method(), masking);
         if let Answer::Lines { follow } = &mut plan.answer {
             *follow = ask.query().split('&').any(|pair| pair == "follow=true");
         }
-        if plan
-            .masking
-            .paths
-            .as_ref()
-            .is_some_and(|paths| selects_by_hidden(paths, ask.query()))
-        {
-            plan.answer = Answer::Unmaskable("it selects objects by a field that the policy hides");
-        }
-        plan
+        Ok(plan)
     }
 
     /// Whether the gate can mask this kind of answer at all. To be asked before the request
@@ -103,21 +106,18 @@ pub(super) fn body_shape(info: &RequestInfo, patch: bool, masking: &Masking) -> 
     }
 }
 
-/// Whether the answer would tell by what it holds how a hidden field is: who may guess, and see
-/// which objects match, need not see the field.
-fn selects_by_hidden(paths: &Paths, query: &str) -> bool {
-    url::form_urlencoded::parse(query.as_bytes()).any(|(name, selector)| {
+/// The rule that hides a field, or a label, by which the query selects.
+fn selected(paths: &Paths, query: &str) -> Option<usize> {
+    url::form_urlencoded::parse(query.as_bytes()).find_map(|(name, selector)| {
         let labels = match &*name {
             "fieldSelector" => false,
             "labelSelector" => true,
-            _ => return false,
+            _ => return None,
         };
-        selector.split(',').any(|term| {
+        selector.split(',').find_map(|term| {
             let term = term.trim_start_matches(['!', ' ']);
-            let end = term
-                .find(['=', '!', ' ', '(', '<', '>'])
-                .unwrap_or(term.len());
-            let key = term.get(..end).unwrap_or_default();
+            let end = term.find(['=', '!', ' ', '(', '<', '>']);
+            let key = term.get(..end.unwrap_or(term.len())).unwrap_or_default();
             match labels {
                 true => paths.hides(&["metadata", "labels", key]),
                 false => paths.hides(&key.split('.').collect::<Vec<_>>()),

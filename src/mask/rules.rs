@@ -13,6 +13,7 @@ use super::paths::Paths;
 use crate::decide::{MaskRule, PolicySet, With};
 use crate::identify::Caller;
 use crate::parse::Ask;
+use crate::refusal::Refusal;
 
 /// How many characters of a keyed hash a pseudonym has: equal by chance once in 2^30 pairs.
 const PSEUDONYM: usize = 12;
@@ -147,6 +148,18 @@ impl Masking {
                 with: With::Redact,
                 rule: "",
             },
+        }
+    }
+
+    /// The refusal of who selects by a field that this rule hides.
+    pub fn denies_selection(&self, rule: usize) -> Refusal {
+        let name = self.field(rule).rule;
+        let (policy, rule) = name.split_once('/').unwrap_or((name, ""));
+        Refusal::Denied {
+            policy: policy.to_owned(),
+            rule: rule.to_owned(),
+            reason: "objects cannot be selected by what this mask hides; select by something else"
+                .to_owned(),
         }
     }
 

@@ -64,7 +64,7 @@ fn no_masks() -> Arc<Masks> {
 }
 
 fn plan_of(ask: &Ask) -> Plan {
-    Plan::new(&no_masks(), &caller(), ask)
+    Plan::new(&no_masks(), &caller(), ask).unwrap()
 }
 
 fn masking() -> Arc<Masking> {

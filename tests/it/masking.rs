@@ -5,4 +5,5 @@ mod everywhere;
 mod kubectl;
 mod logs;
 mod planted;
+mod rules;
 mod stand;
