@@ -636,6 +636,15 @@ fn the_digest_names_the_contents() {
     assert_eq!(one.digest().len(), 64);
     assert_eq!(one.digest(), set(&[ALL]).digest());
     assert_ne!(one.digest(), other.digest());
+    // It is that of the text that is kept, so anybody can compare the two.
+    let kept: serde_json::Value = serde_json::from_slice(one.document()).unwrap();
+    assert_eq!(kept[0]["spec"]["rules"][0]["name"], "all");
+    use sha2::Digest as _;
+    let hex: String = sha2::Sha256::digest(one.document())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(one.digest(), hex);
     assert_eq!(one.rules().collect::<Vec<_>>(), [("test", "all")]);
 }
 
@@ -754,5 +763,28 @@ fn threat_28_no_credential_can_be_minted_unseen() {
             false => Verdict::Hold,
         };
         assert_eq!(verdict(&pack, asked), expected, "{asked}");
+    }
+}
+
+#[test]
+fn a_name_is_one_that_kubernetes_would_take() {
+    let rule = |name: &str| {
+        format!(
+            "{{name: '{name}', effect: allow, verbs: [get], apiGroups: [''], resources: [pods]}}"
+        )
+    };
+    let longest = "a".repeat(63);
+    for good in ["a", "0", "a-b.c-0", &longest] {
+        set(&[&rule(good)]);
+    }
+    let too_long = "a".repeat(64);
+    for bad in [
+        "", "-a", "a-", ".a", "a.", "A", "a_b", "a b", "ä", &too_long,
+    ] {
+        let errors = errors(&rule(bad));
+        assert!(
+            errors[0].message.contains("is not a valid name"),
+            "{bad}: {errors:?}"
+        );
     }
 }
