@@ -788,3 +788,16 @@ fn a_name_is_one_that_kubernetes_would_take() {
         );
     }
 }
+
+#[test]
+fn a_reason_is_one_line_that_a_status_can_carry() {
+    let rule = |reason: &str| {
+        format!(
+            "{{name: a, effect: deny, reason: \"{reason}\", verbs: [get], apiGroups: [''], resources: [pods]}}"
+        )
+    };
+    set(&[&rule(&"r".repeat(500))]);
+    for bad in [&*"r".repeat(501), "two\\nlines", "a bell \\a"] {
+        assert_eq!(errors(&rule(bad))[0].field, "spec.rules[0].reason", "{bad}");
+    }
+}

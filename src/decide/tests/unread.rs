@@ -66,3 +66,47 @@ fn conditions_on_objects_are_not_guessed_and_others_are_asked() {
         &with("caller.agent == ''")
     ));
 }
+
+#[test]
+fn an_allow_rule_that_may_match_matters_only_where_nothing_else_allows() {
+    let allow = |name: &str, more: &str| {
+        format!(
+            r#"{{name: {name}, effect: allow, verbs: [create], apiGroups: [""], resources: [pods]{more}}}"#
+        )
+    };
+    let (plain, on_fact) = (allow("a", ""), allow("b", ", facts: [hostPath]"));
+    let may_fail = allow(
+        "c",
+        r#", matchConditions: [{name: c, expression: "object.spec.x == 'y'"}]"#,
+    );
+    let asked = Asked::new("POST /api/v1/namespaces/a/pods");
+    for (rules, expected) in [
+        (vec![&*plain, &*on_fact], Some(Verdict::Allow)),
+        (vec![&*on_fact], None),
+        // A condition that cannot be evaluated refuses, whoever else allows.
+        (vec![&*plain, &*may_fail], None),
+    ] {
+        let set = set(&rules);
+        let judged = judge_unread(&asked.caller, &asked.ask, &set, Timestamp::UNIX_EPOCH);
+        assert_eq!(judged.map(|judged| judged.verdict), expected, "{rules:?}");
+    }
+}
+
+#[test]
+fn a_deny_that_is_certain_is_told_whatever_else_depends() {
+    let deny = |name: &str, more: &str| {
+        format!(
+            r#"{{name: {name}, effect: deny, reason: r., verbs: [create], apiGroups: [""], resources: [pods]{more}}}"#
+        )
+    };
+    let asked = Asked::new("POST /api/v1/namespaces/a/pods");
+    let (on_fact, certain) = (deny("a", ", facts: [hostPath]"), deny("b", ""));
+    for (rules, expected) in [
+        (vec![&*on_fact, &*certain], Some(Verdict::Deny)),
+        (vec![&*on_fact], None),
+    ] {
+        let set = set(&rules);
+        let judged = judge_unread(&asked.caller, &asked.ask, &set, Timestamp::UNIX_EPOCH);
+        assert_eq!(judged.map(|judged| judged.verdict), expected, "{rules:?}");
+    }
+}
