@@ -263,16 +263,14 @@ impl World {
 
     /// Everything the gate keeps on disk: ledger, index, blobs.
     pub fn kept(&self, data: &Path) -> Vec<u8> {
-        let mut all = Vec::new();
-        for entry in std::fs::read_dir(data).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                all.extend(self.kept(&path));
-            } else {
-                all.extend(std::fs::read(path).unwrap());
+        loop {
+            match everything_in(data) {
+                Ok(all) => return all,
+                // A running gate renames and removes files: what was in them is elsewhere now.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => panic!("{}: {error}", data.display()),
             }
         }
-        all
     }
 
     /// Sends bytes as they are over TLS to the agents' door and returns all that comes back
@@ -323,6 +321,19 @@ impl World {
             .await
             .unwrap()
     }
+}
+
+fn everything_in(directory: &Path) -> std::io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        all.extend(if path.is_dir() {
+            everything_in(&path)?
+        } else {
+            std::fs::read(path)?
+        });
+    }
+    Ok(all)
 }
 
 /// The program under test.
