@@ -109,6 +109,8 @@ impl Detectors {
             detectors: self,
             text,
             found: Vec::new(),
+            looked_into: 0,
+            budget: nested::MAX_INFLATED,
         };
         if let Some((telling, name)) = name.and_then(|n| Some((names::telling(n)?, n))) {
             let value = plain::trimmed(text, 0..text.len());
@@ -124,7 +126,7 @@ impl Detectors {
                     }
                 }
                 Place::Name(telling, name) => finds.named(telling, name),
-                Place::Run(Kind::Base64, run) if nested => finds.inside(run),
+                Place::Run(Kind::Base64, run) if nested => finds.inside(&run),
                 Place::Run(Kind::Base64, _) | Place::Escape => {}
                 Place::Run(kind, run) => finds.number(kind, &run),
             }
@@ -138,6 +140,10 @@ struct Finder<'t> {
     detectors: &'t Detectors,
     text: &'t [u8],
     found: Vec<(usize, Found)>,
+    /// Base64 was looked into up to here.
+    looked_into: usize,
+    /// As much may still be inflated.
+    budget: usize,
 }
 
 impl Finder<'_> {
@@ -183,6 +189,8 @@ impl Finder<'_> {
 
     /// The value beside a telling name: the first rule that takes it has it.
     fn beside(&mut self, telling: Telling, name: &[u8], value: Range<usize>, bare: bool) {
+        let bytes = self.text.get(value.clone()).unwrap_or_default();
+        let placeholder = plain::is_placeholder(bytes, bare);
         for (index, rule) in self.detectors.rules.iter().enumerate() {
             let Finds::Beside {
                 kinds,
@@ -192,13 +200,12 @@ impl Finder<'_> {
             else {
                 continue;
             };
-            let bytes = self.text.get(value.clone()).unwrap_or_default();
             let fits = kinds.contains(&telling)
                 && names.as_ref().is_none_or(|names| names.is_match(name))
                 && values.as_ref().is_none_or(|values| values.is_match(bytes))
                 // What has the very form of a secret stands for no other, though it may look
                 // like a path.
-                && (values.is_some() || !plain::is_placeholder(bytes, bare));
+                && (values.is_some() || !placeholder);
             if let Some(range) = fits
                 .then(|| rule.accepts(self.text, value.clone()))
                 .flatten()
@@ -224,21 +231,23 @@ impl Finder<'_> {
         }
     }
 
-    /// What is base64 is looked into, and hidden whole if there is anything inside.
-    fn inside(&mut self, run: Range<usize>) {
-        for (range, decoded) in nested::decoded(self.text, &run) {
-            let Some(found) = self
-                .detectors
-                .look(&nested::unpacked(decoded), None, false)
-                .first()
-                .copied()
-            else {
-                continue;
-            };
-            let rule = self.detectors.rules.iter().enumerate();
-            let rule = rule.map(|(index, rule)| (index, *rule));
-            if let Some((index, rule)) = rule.into_iter().find(|(_, r)| r.name == found.detector) {
-                return self.push(index, rule, range);
+    /// What is base64 is looked into, and hidden whole if there is anything inside, or too
+    /// much.
+    fn inside(&mut self, run: &Range<usize>) {
+        if run.start < self.looked_into {
+            return;
+        }
+        for inside in nested::inside(self.text, run, &mut self.budget) {
+            let found = self.detectors.look(&inside.text, None, false);
+            let found = found.first().map(|found| found.detector);
+            let mut rules = self.detectors.rules.iter().copied().enumerate();
+            let rule = rules.find(|(_, rule)| match found {
+                Some(name) => rule.name == name,
+                None => inside.cut && matches!(rule.finds, Finds::TooMuch),
+            });
+            self.looked_into = inside.range.end;
+            if let Some((index, rule)) = rule {
+                return self.push(index, rule, inside.range);
             }
         }
     }

@@ -133,15 +133,23 @@ pub(super) fn is_random(value: &[u8]) -> bool {
     if !(8..=4096).contains(&value.len()) || !value.iter().all(|byte| is_token_byte(*byte)) {
         return false;
     }
-    let parts = || value.split(|byte| b"-_.:/@".contains(byte));
-    let longest = parts().max_by_key(|part| part.len()).unwrap_or_default();
-    let several = parts().filter(|part| !part.is_empty()).count() > 1;
     if is_uuid(value) {
         return true;
     }
     // Names made of words carry short numbers and suffixes that the cluster drew for them.
-    let enough = if several { 16 } else { 8 };
-    longest.len() >= enough && is_drawn(longest)
+    let parts = || value.split(|byte| b"-_.:/@".contains(byte));
+    if parts().any(is_word) {
+        return parts().any(|part| part.len() >= 16 && is_drawn(part));
+    }
+    is_drawn(&parts().collect::<Vec<_>>().concat())
+}
+
+/// Letters of one case, but for the first.
+fn is_word(part: &[u8]) -> bool {
+    let rest = part.get(1..).unwrap_or_default();
+    part.len() >= 3
+        && part.iter().all(u8::is_ascii_alphabetic)
+        && (rest.iter().all(u8::is_ascii_lowercase) || part.iter().all(u8::is_ascii_uppercase))
 }
 
 /// Whether a part without separators is drawn by lot: letters and digits in disorder.
@@ -154,8 +162,10 @@ fn is_drawn(part: &[u8]) -> bool {
         return false;
     }
     if digits == 0 {
-        // Small and capital letters change more often than in a camel's words.
-        return part.len() >= 16 && changes(part) * 3 >= part.len() && distinct(part) >= 10;
+        // Capitals stand side by side more often than in a camel's words.
+        let capitals = part.split(|byte| !byte.is_ascii_uppercase());
+        let together = capitals.filter(|capitals| capitals.len() >= 2).count();
+        return part.len() >= 16 && together >= 2 && distinct(part) >= 10;
     }
     // A word with a number behind it.
     let word = part

@@ -20,14 +20,13 @@ pub(super) enum Telling {
 /// What every telling name holds, in the case in which it may stand there. The prefilter
 /// looks for these; a test proves that no telling name is without one.
 #[rustfmt::skip]
-pub(super) const STEMS: [&str; 26] = [
+pub(super) const STEMS: [&str; 24] = [
     "pass", "Pass", "PASS", "pwd", "Pwd", "PWD", "ecret", "ECRET", "oken", "OKEN", "cred", "Cred",
-    "CRED", "_key", "-key", ".key", "ikey", "skey", "tkey", "ekey", "nkey", "Key", "KEY", "auth",
-    "Auth", "AUTH",
+    "CRED", "_key", "-key", ".key", "pikey", "sskey", "tekey", "Key", "KEY", "auth", "Auth", "AUTH",
 ];
 
 /// Words that end a telling name, also when they are written together (`dbpassword`).
-const ENDS: [(&str, Telling); 26] = [
+const ENDS: [(&str, Telling); 24] = [
     ("password", Telling::Password),
     ("passwords", Telling::Password),
     ("passwd", Telling::Password),
@@ -46,8 +45,6 @@ const ENDS: [(&str, Telling); 26] = [
     ("accesskey", Telling::Key),
     ("secretkey", Telling::Key),
     ("privatekey", Telling::Key),
-    ("accountkey", Telling::Key),
-    ("encryptionkey", Telling::Key),
     ("credential", Telling::Key),
     ("credentials", Telling::Key),
     ("authorization", Telling::Auth),
@@ -98,9 +95,9 @@ fn is_neutral(word: &[u8]) -> bool {
 fn makes_other(word: &[u8]) -> bool {
     matches!(
         word,
-        b"automount" | b"by" | b"cancel" | b"continuation" | b"continue" | b"count" | b"first"
+        b"allow" | b"automount" | b"by" | b"cancel" | b"continuation" | b"continue" | b"count" | b"empty" | b"first"
             | b"max" | b"min" | b"multi" | b"next" | b"no" | b"num" | b"number" | b"page"
-            | b"pagination" | b"public" | b"pull" | b"second" | b"single" | b"skip" | b"total"
+            | b"pagination" | b"public" | b"pull" | b"require" | b"required" | b"second" | b"single" | b"skip" | b"total"
             | b"two"
     )
 }

@@ -1,10 +1,12 @@
-//! Part of ⑦ mask: looks into base64, and gzip within it, one level deep and at most 1 MiB.
+//! Part of ⑦ mask: looks into base64, and gzip in it, one level deep and at most 1 MiB.
 //!
 //! Which runs are worth it is told by their first characters: those of a text decode to
 //! bytes of a text, which hardly any name, digest or path does.
 
 use std::io::Read;
 use std::ops::Range;
+
+use super::runs;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -14,8 +16,13 @@ use flate2::read::GzDecoder;
 /// The base64 of 11 bytes without its padding.
 pub(super) const SHORTEST: usize = 15;
 
-/// As much is decoded.
+/// As much of one is looked into, and as much in all of what gzip holds in one text: a
+/// little of that can become a lot.
 const MAX_DECODED: usize = 1 << 20;
+pub(super) const MAX_INFLATED: usize = 4 << 20;
+
+/// Shorter lines are no part of a block of base64.
+const LINE: usize = 60;
 
 /// So much of it is looked at first, and so many bytes of a text are then in it. Wherever
 /// they begin, nine of them begin with a group.
@@ -37,40 +44,79 @@ pub(super) fn is_promising(bytes: &[u8], run: &Range<usize>) -> bool {
     starts(bytes, run).any(|start| begins_a_text(bytes.get(start..run.end).unwrap_or_default()))
 }
 
-/// What stands in the run and what it decodes to; more than one where it is not clear with
-/// which byte it begins.
-pub(super) fn decoded(text: &[u8], run: &Range<usize>) -> Vec<(Range<usize>, Vec<u8>)> {
+/// What is in a piece of base64.
+pub(super) struct Inside {
+    /// All of the piece.
+    pub range: Range<usize>,
+    pub text: Vec<u8>,
+    /// It is too much: this is only its beginning.
+    pub cut: bool,
+}
+
+/// What is in the run, and in the lines of base64 that follow it; more than one where it is
+/// not clear with which byte it begins. `budget`: as much may still be inflated.
+pub(super) fn inside(text: &[u8], run: &Range<usize>, budget: &mut usize) -> Vec<Inside> {
     let mut all = Vec::new();
     for start in starts(text, run) {
-        let base64 = text.get(start..run.end).unwrap_or_default();
-        if !begins_a_text(base64) {
+        if !begins_a_text(text.get(start..run.end).unwrap_or_default()) {
             continue;
         }
+        let (end, base64) = block(text, start..run.end);
         let length = whole(base64.len().min(MAX_DECODED / 3 * 4));
-        let padding = text.get(run.end..).unwrap_or_default();
-        let padding = padding
-            .iter()
-            .take(2)
-            .take_while(|byte| **byte == b'=')
-            .count();
-        if let Ok(decoded) = LENIENT.decode(base64.get(..length).unwrap_or_default()) {
-            all.push((start..run.end + padding, decoded));
-        }
+        let Ok(decoded) = LENIENT.decode(base64.get(..length).unwrap_or_default()) else {
+            continue;
+        };
+        let cut = length + 4 < base64.len();
+        let range = start..end;
+        all.push(if base64.starts_with(GZIP.as_bytes()) {
+            let text = inflated(&decoded, MAX_DECODED.min(*budget));
+            *budget -= text.len();
+            let cut = cut || text.len() == MAX_DECODED || *budget == 0;
+            Inside { range, text, cut }
+        } else {
+            let text = decoded;
+            Inside { range, text, cut }
+        });
     }
     all
 }
 
-/// What is packed, unpacked as far as it is looked at: Helm keeps its releases so.
-pub(super) fn unpacked(bytes: Vec<u8>) -> Vec<u8> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return bytes;
-    }
+/// What is in a gzip file, as far as it can be read.
+fn inflated(gzip: &[u8], most: usize) -> Vec<u8> {
     let mut text = Vec::new();
-    // What is cut or broken is looked at up to there.
-    let _ = GzDecoder::new(&*bytes)
-        .take(MAX_DECODED as u64)
-        .read_to_end(&mut text);
+    let mut reader = GzDecoder::new(gzip).take(most as u64);
+    // What stands before a fault is looked at all the same.
+    let _ = reader.read_to_end(&mut text);
     text
+}
+
+/// The lines of base64 that begin with this one, as one, and where they end.
+fn block(text: &[u8], first: Range<usize>) -> (usize, Vec<u8>) {
+    let mut base64 = text.get(first.clone()).unwrap_or_default().to_vec();
+    let (mut end, mut line) = (first.end, first.len());
+    while line >= LINE && line.is_multiple_of(4) {
+        let behind = text.get(end..).unwrap_or_default();
+        let gap = behind
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
+        let next = runs::base64_from(text, end + gap);
+        let breaks = behind.get(..gap).is_some_and(|gap| gap.contains(&b'\n'));
+        let ends = matches!(
+            text.get(next.end),
+            None | Some(b'=' | b'\n' | b'\r' | b'"' | b'\'')
+        );
+        if !breaks || !ends || next.is_empty() || next.len() > line {
+            break;
+        }
+        base64.extend_from_slice(text.get(next.clone()).unwrap_or_default());
+        (end, line) = (next.end, if next.len() == line { line } else { 0 });
+    }
+    let padding = text.get(end..).unwrap_or_default().iter().take(2);
+    (
+        end + padding.take_while(|byte| **byte == b'=').count(),
+        base64,
+    )
 }
 
 /// The run's first byte, and that behind an escape (`\n`, `\u0000`) whose letters look as

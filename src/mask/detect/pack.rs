@@ -48,6 +48,8 @@ pub(super) enum Finds {
     },
     /// A number that proves itself.
     Number(Number),
+    /// Base64 that holds too much to be looked into.
+    TooMuch,
 }
 
 /// A rule as it is written.
@@ -66,6 +68,8 @@ struct Written {
     beside: Vec<Telling>,
     named: Option<String>,
     number: Option<Number>,
+    #[serde(default)]
+    too_much: bool,
     check: Option<Check>,
     #[serde(default)]
     alone: bool,
@@ -100,6 +104,7 @@ impl Rule {
 impl Written {
     fn compile(self) -> Option<Rule> {
         let finds = match (self.number, self.beside.is_empty()) {
+            _ if self.too_much => Finds::TooMuch,
             (Some(number), _) => Finds::Number(number),
             (None, true) => Finds::Regex {
                 anchors: self.anchors,

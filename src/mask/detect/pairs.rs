@@ -36,6 +36,13 @@ const SCHEMES: [&str; 7] = [
 
 /// The value that belongs to the name.
 pub(super) fn value(text: &[u8], name: Range<usize>, telling: Telling) -> Option<Value> {
+    // `scheme://name:…` is an address.
+    if text
+        .get(..name.start)
+        .is_some_and(|before| before.ends_with(b"://"))
+    {
+        return None;
+    }
     let start = Reader { text, at: name.end };
     let mut reader = start;
     let quoted = reader.quote().is_some();
@@ -177,16 +184,14 @@ impl<'t> Reader<'t> {
         if matches!(self.peek(), Some(b'|' | b'>')) {
             return self.block();
         }
+        let word = self.word();
+        if is_scheme(self.text.get(word.clone()).unwrap_or_default()) {
+            self.at = word.end;
+            self.blanks();
+        }
         let range = match line {
             Line::Word => self.word(),
             Line::Whole => self.line(),
-        };
-        let scheme = self.behind_scheme(range.start..self.line().end);
-        let range = if scheme.start == range.start {
-            range
-        } else {
-            self.at = scheme.start;
-            self.word()
         };
         (!range.is_empty()).then_some(Value { range, bare: true })
     }
@@ -206,7 +211,8 @@ impl<'t> Reader<'t> {
             }
             run = 0;
         }
-        self.at + self.rest().len().min(MAX_VALUE)
+        // It is not closed: whatever it is, it is on this line.
+        self.line().end
     }
 
     /// A value without quotes and white space.
@@ -241,6 +247,8 @@ impl<'t> Reader<'t> {
             *byte == b'\n'
                 || *byte == b'\r'
                 || (*byte == b'\\' && matches!(behind, Some(b'n' | b'r' | b'"')))
+                || (matches!(byte, b',' | b';')
+                    && separates(rest.get(place + 1..).unwrap_or_default()))
                 || (*byte == b' ' && behind == Some(&b'#'))
         };
         let end = rest.iter().take(MAX_VALUE).enumerate().position(ends);
@@ -267,16 +275,16 @@ impl<'t> Reader<'t> {
         let Some(word) = value.iter().position(|byte| *byte == b' ') else {
             return range;
         };
-        let scheme = value.get(..word).unwrap_or_default();
-        let is_scheme = |scheme: &[u8]| {
-            let mut schemes = SCHEMES.iter();
-            schemes.any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
-        };
-        if !is_scheme(scheme) {
+        if !is_scheme(value.get(..word).unwrap_or_default()) {
             return range;
         }
         plain::trimmed(self.text, range.start + word..range.end)
     }
+}
+
+fn is_scheme(word: &[u8]) -> bool {
+    let mut schemes = SCHEMES.iter();
+    schemes.any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
 /// Without what belongs to the text around a value: `, ; ) ] }`, if nothing opens them.

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind, Span, packed};
-use memchr::memchr2;
+use memchr::memchr3_iter;
 
 use super::names::{self, STEMS, Telling};
 use super::nested;
@@ -39,6 +39,8 @@ pub(super) enum Guard {
     Word,
     /// `@` behind `://…:`.
     UserInfo,
+    /// `@` before `tcp(` or `unix(`.
+    Socket,
     /// `@` between a name and a domain.
     Mail,
     /// `+` before a digit.
@@ -55,6 +57,9 @@ pub(super) struct Literals {
 /// With more literals a search is much slower.
 const MOST: usize = 32;
 
+/// Bytes that are rare in JSON: a literal with one is found by it.
+const RARE: [u8; 3] = [b'@', b'_', b'$'];
+
 /// Finds literals, and tells what each means.
 struct Search {
     engine: Engine,
@@ -65,7 +70,8 @@ enum Engine {
     Packed(packed::Searcher),
     /// Where there is no SIMD.
     Plain(AhoCorasick),
-    Bytes(u8, u8),
+    /// By the first rare byte in each, and how many stand before it.
+    Rare(Vec<(u8, usize, Vec<u8>)>),
     /// There are no literals.
     Nothing,
 }
@@ -96,26 +102,35 @@ impl Literals {
                 }
                 Finds::Beside { .. } => names = true,
                 Finds::Number(number) => kinds.push(number.kind()),
+                Finds::TooMuch => {}
             }
         }
         if !rules.is_empty() {
             kinds.push(Kind::Base64);
             literals.push((nested::GZIP.as_bytes(), Meaning::Gzip));
         }
-        // The shortest literal sets the speed of a search.
-        literals.sort_by_key(|(literal, _)| (literal.len().min(3), *literal));
-        let groups =
-            literals.chunk_by(|(one, _), (other, _)| one.len().min(3) == other.len().min(3));
-        let mut searches: Vec<Search> = groups
-            .flat_map(|group| group.chunks(MOST))
-            .map(Search::new)
-            .collect();
         if names {
-            searches.push(Search::new(
-                &STEMS.map(|stem| (stem.as_bytes(), Meaning::Stem)),
-            ));
+            literals.extend(STEMS.map(|stem| (stem.as_bytes(), Meaning::Stem)));
         }
-        Self { searches, kinds }
+        // The shortest literal sets the speed of a search.
+        let group = |literal: &[u8]| match literal {
+            rare if rare.iter().any(|byte| RARE.contains(byte)) => 0,
+            other => other.len().min(4),
+        };
+        literals.sort_by_key(|(literal, _)| (group(literal), *literal));
+        let groups = literals.chunk_by(|(one, _), (other, _)| group(one) == group(other));
+        let groups = groups.flat_map(|literals| {
+            let parts = if group(literals.first().map_or(&[], |(l, _)| l)) == 0 {
+                1
+            } else {
+                literals.len().div_ceil(MOST)
+            };
+            literals.chunks(literals.len().div_ceil(parts))
+        });
+        Self {
+            searches: groups.map(Search::new).collect(),
+            kinds,
+        }
     }
 }
 
@@ -137,32 +152,36 @@ impl Search {
         }
     }
 
-    /// The next literal from `at` on: where it stands, and its number.
+    /// The next literal from `at` on: where it stands, its number, and where to go on.
     #[inline]
-    fn find(&self, bytes: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
+    fn find(&self, bytes: &[u8], at: usize) -> Option<(Range<usize>, usize, usize)> {
         let span = Span::from(at.min(bytes.len())..bytes.len());
         let hit = match &self.engine {
             Engine::Packed(searcher) => searcher.find_in(bytes, span)?,
             Engine::Plain(searcher) => searcher.find(aho_corasick::Input::new(bytes).span(span))?,
-            Engine::Bytes(first, second) => {
-                let rest = bytes.get(span.range())?;
-                let start = span.start + memchr2(*first, *second, rest)?;
-                let number = usize::from(bytes.get(start) != Some(first));
-                return Some((start..start + 1, number));
-            }
+            Engine::Rare(literals) => return rare(literals, bytes, at),
             Engine::Nothing => return None,
         };
-        Some((hit.start()..hit.end(), hit.pattern().as_usize()))
+        Some((
+            hit.start()..hit.end(),
+            hit.pattern().as_usize(),
+            hit.start() + 1,
+        ))
     }
 }
 
 impl Engine {
     fn new(patterns: &[&[u8]]) -> Self {
-        match patterns {
-            [] => return Self::Nothing,
-            [[byte]] => return Self::Bytes(*byte, *byte),
-            [[first], [second]] => return Self::Bytes(*first, *second),
-            _ => {}
+        if patterns.is_empty() {
+            return Self::Nothing;
+        }
+        let rare = patterns.iter().filter_map(|pattern| {
+            let place = pattern.iter().position(|byte| RARE.contains(byte))?;
+            Some((*pattern.get(place)?, place, pattern.to_vec()))
+        });
+        let rare: Vec<_> = rare.collect();
+        if rare.len() == patterns.len() {
+            return Self::Rare(rare);
         }
         let mut packed = packed::Config::new()
             .heuristic_pattern_limits(false)
@@ -176,6 +195,29 @@ impl Engine {
     }
 }
 
+/// The next literal whose rare byte stands at `at` or behind.
+fn rare(
+    literals: &[(u8, usize, Vec<u8>)],
+    bytes: &[u8],
+    at: usize,
+) -> Option<(Range<usize>, usize, usize)> {
+    let [first, second, third] = RARE;
+    for found in memchr3_iter(first, second, third, bytes.get(at..)?) {
+        let found = at + found;
+        let literals = literals.iter().enumerate();
+        let mut hits = literals.filter_map(|(number, (byte, place, literal))| {
+            let start = found.checked_sub(*place)?;
+            let begins = bytes.get(start) == literal.first() && bytes.get(found) == Some(byte);
+            let hit = begins && bytes.get(start..)?.starts_with(literal);
+            hit.then_some((start..start + literal.len(), number, found + 1))
+        });
+        if let Some(hit) = hits.next() {
+            return Some(hit);
+        }
+    }
+    None
+}
+
 /// The places of a text, or of raw JSON, by ascending offsets.
 pub(super) struct Places<'t> {
     bytes: &'t [u8],
@@ -184,6 +226,8 @@ pub(super) struct Places<'t> {
     runs: Runs<'t>,
     /// The next place of each search, and the next run.
     next: Vec<Option<(usize, Place)>>,
+    /// Up to here names were looked at, by each search of its own.
+    named: Vec<usize>,
 }
 
 impl<'t> Places<'t> {
@@ -200,6 +244,7 @@ impl<'t> Places<'t> {
                 .map(|_| None)
                 .chain([None])
                 .collect(),
+            named: literals.searches.iter().map(|_| 0).collect(),
         };
         for source in 0..places.next.len() {
             places.advance(source);
@@ -227,8 +272,12 @@ impl<'t> Places<'t> {
                     guard.passes(self.bytes, &hit).then_some(Place::Rule(rule))
                 }
                 Meaning::Stem => {
+                    let named = self.named.get_mut(source)?;
+                    if hit.start < *named {
+                        continue;
+                    }
                     let name = names::around(self.bytes, &hit);
-                    self.hits.get_mut(source)?.at = name.end;
+                    *named = name.end;
                     self.name(name)
                 }
                 Meaning::Gzip => begins_word(self.bytes, hit.start).then(|| {
@@ -299,8 +348,7 @@ impl<'t> Hits<'t> {
                 self.meaning += 1;
                 return Some((self.hit.clone(), *meaning));
             }
-            (self.hit, self.pattern) = self.search.find(bytes, self.at)?;
-            self.at = self.hit.start + 1;
+            (self.hit, self.pattern, self.at) = self.search.find(bytes, self.at)?;
             self.meaning = 0;
         }
     }
@@ -315,6 +363,10 @@ impl Guard {
             Self::None => true,
             Self::Word => begins_word(bytes, anchor.start),
             Self::UserInfo => has_user_info(bytes.get(..anchor.start).unwrap_or_default()),
+            Self::Socket => {
+                let behind = bytes.get(anchor.end..).unwrap_or_default();
+                behind.starts_with(b"tcp(") || behind.starts_with(b"unix(")
+            }
             Self::Mail => {
                 let before = anchor.start.checked_sub(1).map_or(0, byte);
                 !b" \"'@,;:<>".contains(&before) && byte(anchor.end).is_ascii_alphanumeric()

@@ -40,7 +40,7 @@ const BARE: &[&str] = &[
     r"[A-Za-z_][A-Za-z0-9_.]*\(.*",
     r"[&*]?(?i:[a-z_][a-z0-9_]*\.)+[a-z_]*(?:pass|secret|token|key|cred|auth)[a-z_]*",
     // The first word of a sentence.
-    r"(?i)(?:the|a|an|is|are|was|were|be|must|may|can|cannot|could|should|will|for|to|of|in|on|at|by|as|and|or|if|from|with|not|this|that|your|its|invalid|failed|missing|expired|empty|does|has|contains)(?: .*)?",
+    r"(?i)(?:the|a|an|any|some|all|no|is|are|was|were|be|must|may|can|cannot|could|should|will|for|to|of|in|on|at|by|as|and|or|if|from|with|not|this|that|your|its|invalid|failed|missing|expired|empty|does|has|contains)(?: .*)?",
 ];
 
 static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| whole(PLACEHOLDERS));

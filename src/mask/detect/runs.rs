@@ -164,6 +164,11 @@ impl Kind {
     }
 }
 
+/// The run of base64 that begins at `at`.
+pub(super) fn base64_from(bytes: &[u8], at: usize) -> Range<usize> {
+    around(bytes, at, at, BASE64)
+}
+
 /// The run of base64 around `at`.
 pub(super) fn base64_around(bytes: &[u8], at: usize) -> Range<usize> {
     around(bytes, 0, at, BASE64)
