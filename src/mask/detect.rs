@@ -12,6 +12,8 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 mod checks;
+mod guards;
+mod literals;
 mod names;
 mod nested;
 mod numbers;
@@ -21,9 +23,10 @@ mod places;
 mod plain;
 mod runs;
 
+use literals::Literals;
 use names::Telling;
 use pack::{Finds, Rule};
-use places::{Literals, Place, Places};
+use places::{Place, Places};
 use runs::Kind;
 
 /// A selection of detectors, compiled; shared by all requests.

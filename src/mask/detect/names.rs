@@ -25,14 +25,24 @@ pub(super) const STEMS: [&str; 24] = [
     "CRED", "_key", "-key", ".key", "pikey", "sskey", "tekey", "Key", "KEY", "auth", "Auth", "AUTH",
 ];
 
-/// Words that end a telling name, also when they are written together (`dbpassword`).
-const ENDS: [(&str, Telling); 24] = [
+/// What a word tells by itself.
+#[rustfmt::skip]
+fn tells_alone(word: &[u8]) -> Option<Telling> {
+    Some(match word {
+        b"password" | b"passwords" | b"passwd" | b"passphrase" | b"passwort" | b"passcode"
+        | b"pass" | b"pwd" | b"keypass" => Telling::Password,
+        b"secret" | b"secrets" | b"token" | b"tokens" | b"apikey" | b"apikeys" | b"cred"
+        | b"creds" | b"credential" | b"credentials" => Telling::Key,
+        b"auth" | b"authorization" => Telling::Auth,
+        _ => return None,
+    })
+}
+
+/// Words that tell at the end of another, too: `dbpassword`.
+const ENDS: [(&str, Telling); 18] = [
     ("password", Telling::Password),
-    ("passwords", Telling::Password),
     ("passwd", Telling::Password),
     ("passphrase", Telling::Password),
-    ("passwort", Telling::Password),
-    ("passcode", Telling::Password),
     ("userpass", Telling::Password),
     ("dbpass", Telling::Password),
     ("pwd", Telling::Password),
@@ -41,27 +51,14 @@ const ENDS: [(&str, Telling); 24] = [
     ("token", Telling::Key),
     ("tokens", Telling::Key),
     ("apikey", Telling::Key),
-    ("apikeys", Telling::Key),
     ("accesskey", Telling::Key),
     ("secretkey", Telling::Key),
     ("privatekey", Telling::Key),
-    ("credential", Telling::Key),
     ("credentials", Telling::Key),
-    ("authorization", Telling::Auth),
     ("basicauth", Telling::Auth),
     ("httpauth", Telling::Auth),
     ("dockerauth", Telling::Auth),
 ];
-
-/// Words that tell by themselves, but not at the end of another.
-fn tells_alone(word: &[u8]) -> Option<Telling> {
-    Some(match word {
-        b"pass" | b"keypass" => Telling::Password,
-        b"auth" => Telling::Auth,
-        b"cred" | b"creds" => Telling::Key,
-        _ => return None,
-    })
-}
 
 /// What must stand before `key` for it to be a secret one.
 #[rustfmt::skip]

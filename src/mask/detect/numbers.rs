@@ -21,6 +21,8 @@ pub(super) enum Number {
 
 /// `078-05-1120`.
 pub(super) const SHORTEST_DIGITS: usize = 11;
+/// Of a social security number.
+const FEWEST_DIGITS: usize = 9;
 /// Norway's.
 pub(super) const SHORTEST_IBAN: usize = 15;
 
@@ -45,6 +47,10 @@ impl Number {
 
 /// Whether a card or a social security number stands in the run of digits.
 pub(super) fn may_be_in(bytes: &[u8], run: &Range<usize>) -> bool {
+    let digits = bytes.get(run.clone()).unwrap_or_default().iter();
+    if digits.filter(|byte| byte.is_ascii_digit()).count() < FEWEST_DIGITS {
+        return false;
+    }
     !cards(bytes, run).is_empty() || !ssns(bytes, run).is_empty()
 }
 

@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::checks::Check;
+use super::guards::Guard;
 use super::names::Telling;
 use super::numbers::Number;
-use super::places::Guard;
 use super::plain;
 
 /// The rules, and the cases that prove them.
