@@ -4,6 +4,7 @@
 //! none is short; so literals are searched in groups, and those with a byte that is rare in
 //! JSON by that byte.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind, Span, packed};
@@ -38,10 +39,24 @@ enum Engine {
     Packed(packed::Searcher),
     /// Where there is no SIMD.
     Plain(AhoCorasick),
-    /// By the first rare byte in each, and how many stand before it.
-    Rare(Vec<(u8, usize, Vec<u8>)>),
+    Rare(Rare),
     /// There are no literals.
     Nothing,
+}
+
+/// Literals that are found by the first rare byte in each.
+struct Rare {
+    /// Each with the place of that byte in it.
+    literals: Vec<(usize, Vec<u8>)>,
+    /// Which of them there can be, by the rare byte and the one before it.
+    by_bytes: Vec<Vec<usize>>,
+}
+
+/// Where a search goes on: at this byte, with this of the literals that there can be.
+#[derive(Debug, Clone, Copy, Default)]
+struct Next {
+    at: usize,
+    literal: usize,
 }
 
 /// What a literal stands for.
@@ -107,10 +122,12 @@ impl Literals {
 }
 
 impl Search {
-    /// The longest literal is found first, and means what those mean with which it begins.
+    /// Of literals that begin at the same byte the longest is found first, and means what those
+    /// mean with which it begins.
     fn new(literals: &[(&[u8], Meaning)]) -> Self {
         let mut patterns: Vec<&[u8]> = literals.iter().map(|(literal, _)| *literal).collect();
-        patterns.sort_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
+        let before = |pattern: &[u8]| pattern.iter().position(|byte| RARE.contains(byte));
+        patterns.sort_by_key(|pattern| Reverse((before(pattern), pattern.len(), *pattern)));
         patterns.dedup();
         let meanings = patterns.iter().map(|pattern| {
             let begins = literals
@@ -124,21 +141,21 @@ impl Search {
         }
     }
 
-    /// The next literal from `at` on: where it stands, its number, and where to go on.
+    /// The next literal: where it stands, its number, and where to go on.
     #[inline]
-    fn find(&self, bytes: &[u8], at: usize) -> Option<(Range<usize>, usize, usize)> {
-        let span = Span::from(at.min(bytes.len())..bytes.len());
+    fn find(&self, bytes: &[u8], next: Next) -> Option<(Range<usize>, usize, Next)> {
+        let span = Span::from(next.at.min(bytes.len())..bytes.len());
         let hit = match &self.engine {
             Engine::Packed(searcher) => searcher.find_in(bytes, span)?,
             Engine::Plain(searcher) => searcher.find(aho_corasick::Input::new(bytes).span(span))?,
-            Engine::Rare(literals) => return rare(literals, bytes, at),
+            Engine::Rare(rare) => return rare.find(bytes, next),
             Engine::Nothing => return None,
         };
-        Some((
-            hit.start()..hit.end(),
-            hit.pattern().as_usize(),
-            hit.start() + 1,
-        ))
+        let next = Next {
+            at: hit.start() + 1,
+            literal: 0,
+        };
+        Some((hit.start()..hit.end(), hit.pattern().as_usize(), next))
     }
 }
 
@@ -147,12 +164,7 @@ impl Engine {
         if patterns.is_empty() {
             return Self::Nothing;
         }
-        let rare = patterns.iter().filter_map(|pattern| {
-            let place = pattern.iter().position(|byte| RARE.contains(byte))?;
-            Some((*pattern.get(place)?, place, pattern.to_vec()))
-        });
-        let rare: Vec<_> = rare.collect();
-        if rare.len() == patterns.len() {
+        if let Some(rare) = Rare::new(patterns) {
             return Self::Rare(rare);
         }
         let mut packed = packed::Config::new()
@@ -167,33 +179,66 @@ impl Engine {
     }
 }
 
-/// The next literal whose rare byte stands at `at` or behind.
-fn rare(
-    literals: &[(u8, usize, Vec<u8>)],
-    bytes: &[u8],
-    at: usize,
-) -> Option<(Range<usize>, usize, usize)> {
-    let [first, second, third] = RARE;
-    for found in memchr3_iter(first, second, third, bytes.get(at..)?) {
-        let found = at + found;
-        let literals = literals.iter().enumerate();
-        let mut hits = literals.filter_map(|(number, (byte, place, literal))| {
-            let start = found.checked_sub(*place)?;
-            let begins = bytes.get(start) == literal.first() && bytes.get(found) == Some(byte);
-            let hit = begins && bytes.get(start..)?.starts_with(literal);
-            hit.then_some((start..start + literal.len(), number, found + 1))
+impl Rare {
+    /// Nothing if there is a literal without a rare byte.
+    fn new(patterns: &[&[u8]]) -> Option<Self> {
+        let literals = patterns.iter().map(|pattern| {
+            let place = pattern.iter().position(|byte| RARE.contains(byte))?;
+            Some((place, pattern.to_vec()))
         });
-        if let Some(hit) = hits.next() {
-            return Some(hit);
-        }
+        let literals = literals.collect::<Option<Vec<_>>>()?;
+        let bytes = RARE
+            .iter()
+            .flat_map(|rare| (0..=u8::MAX).map(|before| [before, *rare]));
+        let by_bytes = bytes.map(|bytes| {
+            let numbers = literals.iter().enumerate();
+            let fitting = numbers.filter(|(_, (place, literal))| match place.checked_sub(1) {
+                Some(before) => literal.get(before..).is_some_and(|l| l.starts_with(&bytes)),
+                None => literal.first() == bytes.last(),
+            });
+            fitting.map(|(number, _)| number).collect()
+        });
+        Some(Self {
+            by_bytes: by_bytes.collect(),
+            literals,
+        })
     }
-    None
+
+    /// The next literal. One rare byte may be that of several, as in `npm_key`: those that
+    /// begin first come first.
+    fn find(&self, bytes: &[u8], next: Next) -> Option<(Range<usize>, usize, Next)> {
+        let [first, second, third] = RARE;
+        for found in memchr3_iter(first, second, third, bytes.get(next.at..)?) {
+            let at = next.at + found;
+            let told = if found == 0 { next.literal } else { 0 };
+            let numbers = self.at(bytes, at).iter().enumerate().skip(told);
+            for (tried, number) in numbers {
+                let (place, literal) = self.literals.get(*number)?;
+                let start = at.saturating_sub(*place);
+                if bytes.get(start..)?.starts_with(literal) {
+                    let hit = start..start + literal.len();
+                    let literal = tried + 1;
+                    return Some((hit, *number, Next { at, literal }));
+                }
+            }
+        }
+        None
+    }
+
+    /// The literals that there can be around the rare byte at `at`.
+    #[inline]
+    fn at(&self, bytes: &[u8], at: usize) -> &[usize] {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).unwrap_or(&0);
+        let rare = RARE.iter().position(|rare| bytes.get(at) == Some(rare));
+        let slot = rare.unwrap_or(0) * 256 + usize::from(*before);
+        self.by_bytes.get(slot).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// How far one search is.
 pub(super) struct Hits<'t> {
     search: &'t Search,
-    at: usize,
+    next: Next,
     hit: Range<usize>,
     pattern: usize,
     /// The next of the meanings of this hit.
@@ -204,7 +249,7 @@ impl<'t> Hits<'t> {
     pub fn new(search: &'t Search) -> Self {
         Self {
             search,
-            at: 0,
+            next: Next::default(),
             hit: 0..0,
             pattern: usize::MAX,
             meaning: 0,
@@ -220,7 +265,7 @@ impl<'t> Hits<'t> {
                 self.meaning += 1;
                 return Some((self.hit.clone(), *meaning));
             }
-            (self.hit, self.pattern, self.at) = self.search.find(bytes, self.at)?;
+            (self.hit, self.pattern, self.next) = self.search.find(bytes, self.next)?;
             self.meaning = 0;
         }
     }
