@@ -26,6 +26,7 @@ mod runs;
 use literals::Literals;
 use names::Telling;
 use pack::{Finds, Rule};
+use pairs::Pairs;
 use places::{Place, Places};
 use runs::Kind;
 
@@ -112,6 +113,8 @@ impl Detectors {
             detectors: self,
             text,
             found: Vec::new(),
+            pairs: Pairs::new(text),
+            named: 0,
             looked_into: 0,
             budget: nested::MAX_INFLATED,
         };
@@ -143,6 +146,9 @@ struct Finder<'t> {
     detectors: &'t Detectors,
     text: &'t [u8],
     found: Vec<(usize, Found)>,
+    pairs: Pairs<'t>,
+    /// Up to here all is hidden because of a name.
+    named: usize,
     /// Base64 was looked into up to here.
     looked_into: usize,
     /// As much may still be inflated.
@@ -169,11 +175,16 @@ impl Finder<'_> {
         let Finds::Regex { regex, .. } = &rule.finds else {
             return;
         };
+        let mut until = 0;
         for captures in regex.captures_iter(self.text) {
             let Some(hidden) = captures.get(1).or_else(|| captures.get(0)) else {
                 continue;
             };
+            if hidden.start() < until {
+                continue;
+            }
             if let Some(range) = rule.accepts(self.text, hidden.range()) {
+                until = range.end;
                 self.push(index, rule, range);
             }
         }
@@ -181,11 +192,14 @@ impl Finder<'_> {
 
     /// A telling name within the text.
     fn named(&mut self, telling: Telling, name: Range<usize>) {
+        if name.start < self.named {
+            return;
+        }
         let text = self.text;
-        let mut value = pairs::value(text, name.clone(), telling);
+        let mut value = self.pairs.value(&name, telling);
         let name = text.get(name).unwrap_or_default();
         while let Some(found) = value {
-            value = pairs::next(text, found.range.end);
+            value = self.pairs.next(found.range.end);
             self.beside(telling, name, found.range, found.bare);
         }
     }
@@ -213,6 +227,7 @@ impl Finder<'_> {
                 .then(|| rule.accepts(self.text, value.clone()))
                 .flatten()
             {
+                self.named = range.end;
                 return self.push(index, rule, range);
             }
         }

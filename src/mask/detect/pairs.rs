@@ -4,6 +4,7 @@
 //! `<name>value<`, and names and values that stand one behind the other, as in the
 //! environment of a container: `name: X`, `value: Y`.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::names::Telling;
@@ -17,11 +18,11 @@ pub(super) struct Value {
     pub bare: bool,
 }
 
-/// Longer values are cut: what is longer is no password.
-const MAX_VALUE: usize = 8 << 10;
-
 /// So much may stand between a name and the `value` that belongs to it.
 const MAX_GAP: usize = 64;
+
+/// So many backslashes stand before a quote that is quoted five times.
+const MAX_BACKSLASHES: usize = 31;
 
 /// Words before a token that say of what kind it is.
 const SCHEMES: [&str; 7] = [
@@ -34,8 +35,44 @@ const SCHEMES: [&str; 7] = [
     "bot",
 ];
 
-/// The value that belongs to the name.
-pub(super) fn value(text: &[u8], name: Range<usize>, telling: Telling) -> Option<Value> {
+/// A text in which values are looked for. Where names stand within one another's values, these
+/// end at the same place, which is remembered: it may be far.
+pub(super) struct Pairs<'t> {
+    text: &'t [u8],
+    word: Cell<(usize, usize)>,
+    line: Cell<(usize, usize)>,
+}
+
+impl<'t> Pairs<'t> {
+    pub fn new(text: &'t [u8]) -> Self {
+        Self {
+            text,
+            word: Cell::default(),
+            line: Cell::default(),
+        }
+    }
+
+    /// The value that belongs to the name.
+    pub fn value(&self, name: &Range<usize>, telling: Telling) -> Option<Value> {
+        value(self, name, telling)
+    }
+
+    /// The next value of the same name, behind one that ends at `end`: a diff shows both.
+    pub fn next(&self, end: usize) -> Option<Value> {
+        linked(self.reader(end))
+    }
+
+    fn reader(&self, at: usize) -> Reader<'_> {
+        Reader {
+            text: self.text,
+            at,
+            pairs: self,
+        }
+    }
+}
+
+fn value(pairs: &Pairs<'_>, name: &Range<usize>, telling: Telling) -> Option<Value> {
+    let text = pairs.text;
     // `scheme://name:…` is an address.
     if text
         .get(..name.start)
@@ -43,7 +80,7 @@ pub(super) fn value(text: &[u8], name: Range<usize>, telling: Telling) -> Option
     {
         return None;
     }
-    let start = Reader { text, at: name.end };
+    let start = pairs.reader(name.end);
     let mut reader = start;
     let quoted = reader.quote().is_some();
     reader.blanks();
@@ -70,31 +107,40 @@ pub(super) fn value(text: &[u8], name: Range<usize>, telling: Telling) -> Option
         _ => return linked(start),
     }
     let colon = reader.peek() == Some(b':');
-    reader.skip(|byte| matches!(byte, b':' | b'=' | b'>'));
+    // Tests pass, too.
+    let word = text.get(name.clone()).unwrap_or_default();
+    let passes = word == b"pass" && !begins_line(text, name) || word == b"PASS";
+    if passes && (colon || !tight) && !quoted {
+        return None;
+    }
+    reader.at += match reader.rest() {
+        [b':', b'=', ..] | [b'=', b'=' | b'>', ..] => 2,
+        _ => 1,
+    };
     let spaced = matches!(reader.peek(), Some(b' ' | b'\t'));
-    let line = begins_line(text, &name) && colon && spaced && telling == Telling::Password;
-    reader.value(if line { Line::Whole } else { Line::Word })
-}
-
-/// The next value of the same name, behind one that ends at `end`: a diff shows both.
-pub(super) fn next(text: &[u8], end: usize) -> Option<Value> {
-    linked(Reader { text, at: end })
+    let password = telling == Telling::Password && begins_line(text, name);
+    reader.value(match password {
+        true if colon && spaced => Line::Whole,
+        true if !colon => Line::Last,
+        _ => Line::Word,
+    })
 }
 
 /// How far a value without quotes goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
+    /// To the next white space, without what belongs to the text around it.
     Word,
+    /// To the next white space.
+    Last,
+    /// To the end of the line.
     Whole,
 }
 
 /// `<name>value</name>`
 fn element(text: &[u8], start: usize) -> Option<Value> {
     let behind = text.get(start..)?;
-    let length = behind
-        .iter()
-        .take(MAX_VALUE)
-        .position(|byte| *byte == b'<')?;
+    let length = behind.iter().position(|byte| *byte == b'<')?;
     let range = plain::trimmed(text, start..start + length);
     (!range.is_empty()).then_some(Value { range, bare: false })
 }
@@ -137,6 +183,7 @@ fn begins_line(text: &[u8], name: &Range<usize>) -> bool {
 struct Reader<'t> {
     text: &'t [u8],
     at: usize,
+    pairs: &'t Pairs<'t>,
 }
 
 impl<'t> Reader<'t> {
@@ -161,6 +208,7 @@ impl<'t> Reader<'t> {
         let backslashes = self
             .rest()
             .iter()
+            .take(MAX_BACKSLASHES)
             .take_while(|byte| **byte == b'\\')
             .count();
         let quote = self.rest().get(backslashes).copied();
@@ -191,6 +239,7 @@ impl<'t> Reader<'t> {
         }
         let range = match line {
             Line::Word => self.word(),
+            Line::Last => self.last(),
             Line::Whole => self.line(),
         };
         (!range.is_empty()).then_some(Value { range, bare: true })
@@ -199,7 +248,7 @@ impl<'t> Reader<'t> {
     /// Where a quoted value ends. A quote within it has more backslashes than those outside.
     fn closing(&self, quote: u8, backslashes: usize) -> usize {
         let mut run: usize = 0;
-        for (place, byte) in self.rest().iter().take(MAX_VALUE).enumerate() {
+        for (place, byte) in self.rest().iter().enumerate() {
             if *byte == b'\\' {
                 run += 1;
                 continue;
@@ -217,43 +266,61 @@ impl<'t> Reader<'t> {
 
     /// A value without quotes and white space.
     fn word(&self) -> Range<usize> {
-        let rest = self.rest();
-        let mut end = 0;
-        while let Some(byte) = rest.get(end).filter(|_| end < MAX_VALUE) {
-            let behind = rest.get(end + 1..).unwrap_or_default();
-            let stops = match byte {
-                b'"' | b'\'' | b'`' | b'<' => true,
-                b'\\' => matches!(
-                    behind.first(),
-                    Some(b'n' | b'r' | b't' | b'"' | b'u' | b'\'')
-                ),
-                b',' | b';' | b'&' | b'|' => separates(behind),
-                byte => *byte <= b' ',
-            };
-            if stops {
-                break;
-            }
-            end += 1;
-        }
-        let word = rest.get(..end).unwrap_or_default();
+        let end = self.end(&self.pairs.word, |byte, behind| match byte {
+            b'"' | b'\'' | b'`' | b'<' => true,
+            b'\\' => matches!(
+                behind.first(),
+                Some(b'n' | b'r' | b't' | b'"' | b'u' | b'\'')
+            ),
+            b',' | b';' | b'&' | b'|' => separates(behind),
+            byte => byte <= b' ',
+        });
+        let word = self.text.get(self.at..end).unwrap_or_default();
         self.at..self.at + without_tail(word).len()
+    }
+
+    /// Where something ends that stops at certain bytes, seen with what is behind them.
+    fn end(&self, known: &Cell<(usize, usize)>, stops: impl Fn(u8, &[u8]) -> bool) -> usize {
+        let (from, to) = known.get();
+        if (from..to).contains(&self.at) {
+            return to;
+        }
+        let rest = self.rest();
+        let stop = rest
+            .iter()
+            .enumerate()
+            .position(|(place, byte)| stops(*byte, rest.get(place + 1..).unwrap_or_default()));
+        let end = self.at + stop.unwrap_or(rest.len());
+        known.set((self.at, end));
+        end
+    }
+
+    /// A word that is all that is left of its line: nothing of a text is behind it.
+    fn last(&self) -> Range<usize> {
+        let rest = self.rest();
+        let length = rest
+            .iter()
+            .take_while(|byte| !byte.is_ascii_whitespace())
+            .count();
+        let word = rest.get(..length).unwrap_or_default();
+        let plain = !word.iter().any(|byte| b"\"'`<\\&;".contains(byte));
+        if plain && matches!(rest.get(length), None | Some(b'\n' | b'\r')) {
+            self.at..self.at + length
+        } else {
+            self.word()
+        }
     }
 
     /// The rest of the line, without a comment.
     fn line(&self) -> Range<usize> {
-        let rest = self.rest();
-        let ends = |(place, byte): (usize, &u8)| {
-            let behind = rest.get(place + 1);
-            *byte == b'\n'
-                || *byte == b'\r'
-                || (*byte == b'\\' && matches!(behind, Some(b'n' | b'r' | b'"')))
-                || (matches!(byte, b',' | b';')
-                    && separates(rest.get(place + 1..).unwrap_or_default()))
-                || (*byte == b' ' && behind == Some(&b'#'))
-        };
-        let end = rest.iter().take(MAX_VALUE).enumerate().position(ends);
-        let end = end.unwrap_or(rest.len().min(MAX_VALUE));
-        plain::trimmed(self.text, self.at..self.at + end)
+        let end = self.end(&self.pairs.line, |byte, behind| match byte {
+            b'\n' | b'\r' => true,
+            b'\\' => matches!(behind.first(), Some(b'n' | b'r' | b'"')),
+            b' ' => behind.first() == Some(&b'#'),
+            b',' | b';' => separates(behind),
+            _ => false,
+        });
+        plain::trimmed(self.text, self.at..end)
     }
 
     /// A block of YAML: the first line behind `|` or `>`.
@@ -307,7 +374,8 @@ fn without_tail(mut word: &[u8]) -> &[u8] {
 
 /// Whether a `,` or `;` before this ends a value: the next name follows, or nothing.
 fn separates(behind: &[u8]) -> bool {
-    let behind = behind.trim_ascii_start();
+    let blanks = behind.iter().take_while(|byte| b" \t".contains(byte));
+    let behind = behind.get(blanks.count()..).unwrap_or_default();
     let name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-. \"'\\".contains(*byte);
     let length = behind.iter().take(MAX_GAP).take_while(name).count();
     behind.is_empty() || (length > 0 && matches!(behind.get(length), Some(b'=' | b':')))
