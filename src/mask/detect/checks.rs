@@ -136,44 +136,59 @@ pub(super) fn is_random(value: &[u8]) -> bool {
     if is_uuid(value) {
         return true;
     }
-    // Names made of words carry short numbers and suffixes that the cluster drew for them.
+    // Names made of words carry short numbers and suffixes that the cluster drew for them, in
+    // small letters.
     let parts = || value.split(|byte| b"-_.:/@".contains(byte));
     if parts().any(is_word) {
-        return parts().any(|part| part.len() >= 16 && is_drawn(part));
+        let shortest = |part: &[u8]| if is_of_both_cases(part) { 12 } else { 16 };
+        return parts().any(|part| part.len() >= shortest(part) && is_drawn(part));
     }
     is_drawn(&parts().collect::<Vec<_>>().concat())
 }
 
-/// Letters of one case, but for the first.
+/// Letters of one case, but for the first, and as one can speak them if they are many.
 fn is_word(part: &[u8]) -> bool {
     let rest = part.get(1..).unwrap_or_default();
+    let vowel = |byte: &u8| b"aeiouyAEIOUY".contains(byte);
     part.len() >= 3
+        && (part.len() == 3 || part.iter().any(vowel))
         && part.iter().all(u8::is_ascii_alphabetic)
         && (rest.iter().all(u8::is_ascii_lowercase) || part.iter().all(u8::is_ascii_uppercase))
+}
+
+fn is_of_both_cases(part: &[u8]) -> bool {
+    part.iter().any(u8::is_ascii_lowercase) && part.iter().any(u8::is_ascii_uppercase)
 }
 
 /// Whether a part without separators is drawn by lot: letters and digits in disorder.
 fn is_drawn(part: &[u8]) -> bool {
     let count = |is: fn(&u8) -> bool| part.iter().filter(|byte| is(byte)).count();
     let digits = count(u8::is_ascii_digit);
-    let (small, capital) = (count(u8::is_ascii_lowercase), count(u8::is_ascii_uppercase));
-    let letters = small + capital;
+    let capital = count(u8::is_ascii_uppercase);
+    let letters = capital + count(u8::is_ascii_lowercase);
     if letters == 0 {
         return false;
     }
-    if digits == 0 {
-        // Capitals stand side by side more often than in a camel's words.
-        let capitals = part.split(|byte| !byte.is_ascii_uppercase());
-        let together = capitals.filter(|capitals| capitals.len() >= 2).count();
-        return part.len() >= 16 && together >= 2 && distinct(part) >= 10;
+    // Capitals are more, or stand side by side more often, than in a camel's words.
+    let groups = part.split(|byte| !byte.is_ascii_uppercase());
+    let together = groups.filter(|capitals| capitals.len() >= 2).count();
+    let mixed = together >= 2 || (3 * letters..=7 * letters).contains(&(10 * capital));
+    if part.len() >= 16 && mixed && distinct(part) >= 10 {
+        return true;
+    }
+    // Nobody writes so long a word in hexadecimal digits, or in capitals and digits.
+    let capitals = letters == capital && digits + letters == part.len();
+    let hex = part.iter().all(u8::is_ascii_hexdigit);
+    if part.len() >= 16 && digits > 0 && (hex || capitals) && distinct(part) >= 6 {
+        return true;
     }
     // A word with a number behind it.
-    let word = part
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphabetic())
-        .count();
-    let number = part.iter().skip(word).all(u8::is_ascii_digit);
-    !(number && digits <= 6) && changes(part) >= 3 && distinct(part) * 2 >= part.len().min(14)
+    let word = part.iter().take_while(|byte| byte.is_ascii_alphabetic());
+    let number = part.iter().skip(word.count()).all(u8::is_ascii_digit);
+    digits > 0
+        && !(number && digits <= 6)
+        && changes(part) >= 3
+        && distinct(part) * 2 >= part.len().min(14)
 }
 
 /// How often the kind of character changes: small, capital, digit, other.

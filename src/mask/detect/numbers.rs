@@ -69,7 +69,8 @@ fn cards(text: &[u8], run: &Range<usize>) -> Vec<Range<usize>> {
     let mut rest: &[Range<usize>] = &groups;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
-        if (13..=19).contains(&first.len()) {
+        // Longer ones are numbers of other things, unless they are set apart.
+        if (13..=16).contains(&first.len()) {
             if is_card(text, first) {
                 found.push(first.clone());
             }

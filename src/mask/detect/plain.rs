@@ -28,7 +28,10 @@ const PLACEHOLDERS: &[&str] = &[
     r"ENC\[.*\]?",
     // Nothing, and words for it.
     r"(?i)(?:true|false|null|none|nil|undefined|yes|no|on|off|n/a|required|optional|string|bool)",
-    r"(?:\*+|x+|X+|\.+|-+|_+|#+|\?+|0|~)",
+    r"(?:\*+|x+|X+|\.+|-+|_+|#+|\?+|0|~|\xe2\x80\xa6)",
+    // The next option, and the version of a package that is called like a secret.
+    r"--[a-z][a-z0-9-]*",
+    r"[~^]\d+(?:\.\d+)*",
     // Where the value is kept.
     r"(?i)(?:env|file|vault|secret|secrets|ref\+[a-z]+|op|arn|projects|keyvault|ssm)[:/].*",
     r"(?:\.{0,2}|~)(?:/[A-Za-z][A-Za-z0-9_.@:*-]{0,40})+/?",
@@ -39,9 +42,14 @@ const PLACEHOLDERS: &[&str] = &[
 const BARE: &[&str] = &[
     r"[A-Za-z_][A-Za-z0-9_.]*\(.*",
     r"[&*]?(?i:[a-z_][a-z0-9_]*\.)+[a-z_]*(?:pass|secret|token|key|cred|auth)[a-z_]*",
+    // A variable with more inside than a word.
+    r"\$[{(].*",
     // The first word of a sentence.
     r"(?i)(?:the|a|an|any|some|all|no|is|are|was|were|be|must|may|can|cannot|could|should|will|for|to|of|in|on|at|by|as|and|or|if|from|with|not|this|that|your|its|invalid|failed|missing|expired|empty|does|has|contains)(?: .*)?",
 ];
+
+/// What is longer stands for nothing but itself.
+const MAX_PLACEHOLDER: usize = 1 << 10;
 
 static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| whole(PLACEHOLDERS));
 static CODE: LazyLock<Option<Regex>> = LazyLock::new(|| whole(BARE));
@@ -49,6 +57,9 @@ static CODE: LazyLock<Option<Regex>> = LazyLock::new(|| whole(BARE));
 /// Whether a value is no secret whatever its name. `bare`: it stands without quotes.
 pub(super) fn is_placeholder(value: &[u8], bare: bool) -> bool {
     let is = |regex: &Option<Regex>| regex.as_ref().is_some_and(|regex| regex.is_match(value));
+    if value.len() > MAX_PLACEHOLDER {
+        return false;
+    }
     value.is_empty()
         || value == MASK.as_bytes()
         || value == MASK_BASE64.as_bytes()
