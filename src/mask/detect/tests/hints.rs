@@ -47,10 +47,12 @@ fn escaped(text: &str, seed: u64) -> String {
     raw
 }
 
-fn promise(detectors: &Detectors, text: &str, name: Option<&str>, seed: u64) {
+pub(super) fn promise(detectors: &Detectors, text: &str, name: Option<&str>, seed: u64) {
     let (key, value) = (escaped(name.unwrap_or("x"), seed), escaped(text, seed / 2));
-    let raw = format!("{{\"a\":1,\"{key}\":\"{value}\",\"b\":\"c\"}}");
-    let key = 8..8 + key.len();
+    // Runs are looked for in steps, so it matters where they begin.
+    let front = format!("{{\"{}\":1,\"", "a".repeat((seed % 16) as usize));
+    let raw = format!("{front}{key}\":\"{value}\",\"b\":\"c\"}}");
+    let key = front.len()..front.len() + key.len();
     let value = key.end + 3..key.end + 3 + value.len();
     let hints: Vec<usize> = detectors.hints(raw.as_bytes()).collect();
     assert!(hints.is_sorted());
