@@ -142,6 +142,7 @@ proptest! {
         words in prop::collection::vec(prop::sample::select(vec![
             "a", " ", "\n", "\n", "\r\n", " AKIAQ3EGRVTL7WXYZ2AB ", "password=", "hunter2", "-----BEGIN EC PRIVATE KEY-----",
             "-----END EC PRIVATE KEY-----", BODY, "ü", "-----BEGIN", "xyzzy",
+            "\"password\"", ":", ": ", "- name: DB_PASSWORD", "value", "4111111111111111", "postgres://a:b@c",
         ]), 0..60),
         sizes in prop::collection::vec(1usize..30, 1..8),
     ) {
