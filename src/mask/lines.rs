@@ -97,9 +97,7 @@ impl Lines {
             || lines
                 .split(|byte| *byte == b'\n')
                 .all(|line| line.len() < WINDOW);
-        short
-            && self.masking.detectors().hints(lines).next().is_none()
-            && memmem::find(lines, BEGIN).is_none()
+        short && self.masking.detectors().hints(lines).next().is_none()
     }
 
     /// All lines of what is held that are whole, behind `first`.
@@ -180,7 +178,8 @@ impl Lines {
         }
         let named = self.named.take().unwrap_or_default();
         self.named = Some(line.clone()).filter(|line| ends_with_name(line));
-        if named.is_empty() && !hinted && memmem::find(&line, BEGIN).is_none() {
+        // The first line of a private key gives a hint, too: its detector is always on.
+        if named.is_empty() && !hinted {
             return Some(line);
         }
         // Between the two lines stands the time, where it is asked for.
@@ -257,11 +256,11 @@ fn ends_with_name(line: &[u8]) -> bool {
         .split(|byte| b" \t\r\n\"',:".contains(byte))
         .filter(|word| !word.is_empty())
         .rev();
-    let name = words.next().filter(|name| Detectors::is_telling(name));
-    name.is_some()
-        && words
-            .next()
-            .is_some_and(|key| key.eq_ignore_ascii_case(b"name"))
+    let name = words.next().unwrap_or_default();
+    words
+        .next()
+        .is_some_and(|key| key.eq_ignore_ascii_case(b"name"))
+        && Detectors::is_telling(name)
 }
 
 /// Where a private key begins that does not end in the same line.
