@@ -13,7 +13,8 @@ const PLACEHOLDERS: &[&str] = &[
     // Variables and templates.
     r"\$\{.*\}",
     r"\$\(.*\)",
-    r"\$\$?[A-Za-z_][A-Za-z0-9_]*",
+    // Small letters and digits behind a dollar are a password's: `$ecr3t`.
+    r"\$\$?(?:[A-Z_][A-Z0-9_]*|[a-z_]+(?:[A-Z][a-z_]+)*)",
     r"\{\{.*\}\}",
     r"\{%.*%\}",
     r"<[^<>]*>",
