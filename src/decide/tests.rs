@@ -11,6 +11,7 @@
 mod asked;
 mod conditions;
 mod explain;
+mod facts;
 mod index;
 mod lint;
 mod properties;
@@ -440,6 +441,74 @@ fn a_rule_is_not_about_members_of_the_groups_that_it_excepts() {
 }
 
 #[test]
+fn a_verb_is_covered_by_itself_and_by_the_star_alone() {
+    let table = [
+        (
+            "nonResourceURLs: [/version]",
+            "GET /version",
+            &["get", "head", "post", "put", "patch", "delete", "options"][..],
+        ),
+        (
+            "apiGroups: [''], resources: [pods]",
+            "GET /api/v1/namespaces/a/pods/p",
+            &[
+                "get",
+                "list",
+                "watch",
+                "create",
+                "update",
+                "patch",
+                "delete",
+                "deletecollection",
+            ],
+        ),
+    ];
+    for (target, line, words) in table {
+        let mut asked = Asked::new(line);
+        let rule = |verb: &str| format!("{{name: a, effect: allow, verbs: ['{verb}'], {target}}}");
+        for named in words {
+            let one = set(&[&rule(named)]);
+            for word in words {
+                asked.info.verb = word;
+                let allowed = asked.judge(&one).verdict == Verdict::Allow;
+                assert_eq!(allowed, word == named, "{word} by {named}");
+            }
+            let selects =
+                &explain(&asked.caller, &asked.ask, &one, Timestamp::UNIX_EPOCH).rules[0].selects;
+            assert_eq!(selects[0], ("verbs".to_owned(), (*named).to_owned()));
+            asked.info.verb = "unheard-of";
+            assert_eq!(asked.judge(&one).verdict, Verdict::DefaultDeny);
+        }
+        assert_eq!(asked.judge(&set(&[&rule("*")])).verdict, Verdict::Allow);
+    }
+}
+
+#[test]
+fn what_service_accounts_may_do_is_asked_only_if_a_rule_speaks_of_it() {
+    let on_pods = r#"name: a, effect: allow, verbs: [create], apiGroups: [""], resources: [pods]"#;
+    let condition = |text: &str| {
+        format!("{{{on_pods}, matchConditions: [{{name: c, expression: \"{text}\"}}]}}")
+    };
+    for (rule, asks) in [
+        (format!("{{{on_pods}}}"), false),
+        (format!("{{{on_pods}, facts: [secretsExposed]}}"), false),
+        (
+            format!("{{{on_pods}, facts: [nodeName, powerfulServiceAccount]}}"),
+            true,
+        ),
+        (condition("facts.serviceAccounts.size() > 0"), false),
+        (condition("facts.serviceAccountGrants.size() > 0"), true),
+        (condition("!facts.serviceAccountGrantsKnown"), true),
+        (
+            "{name: a, effect: allow, verbs: [get], nonResourceURLs: [/version]}".to_owned(),
+            false,
+        ),
+    ] {
+        assert_eq!(set(&[&rule]).asks_rights(), asks, "{rule}");
+    }
+}
+
+#[test]
 fn paths_and_resources_do_not_mix() {
     let set =
         set(&[r#"{name: a, effect: allow, verbs: [get], nonResourceURLs: [/healthz, "/apis/*"]}"#]);
@@ -581,6 +650,11 @@ fn every_mistake_in_a_rule_is_found_with_its_field() {
         ),
         (
             r#"{name: a, effect: allow, verbs: [get], nonResourceURLs: ["/x/*/y"]}"#,
+            "nonResourceURLs[0]",
+            "at its end",
+        ),
+        (
+            r#"{name: a, effect: allow, verbs: [get], nonResourceURLs: [healthz]}"#,
             "nonResourceURLs[0]",
             "at its end",
         ),

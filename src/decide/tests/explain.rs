@@ -118,3 +118,33 @@ fn what_the_gate_settles_before_it_asks_the_cluster_is_told_so() {
     let refused = rehearse(&Arc::new(asked.caller), &asked.ask, &set);
     assert!(matches!(refused, Err(Refusal::NotAllowed { .. })));
 }
+
+#[test]
+fn paths_are_explained_as_well_as_resources() {
+    let set = set(&[
+        r#"{name: path, effect: allow, verbs: [get], nonResourceURLs: [/version]}"#,
+        r#"{name: pods, effect: allow, verbs: [get], apiGroups: [""], resources: [pods, "*maps"]}"#,
+    ]);
+    let missed = |line: &str, rule: usize| {
+        let asked = Asked::new(line);
+        let explained = explain(&asked.caller, &asked.ask, &set, Timestamp::UNIX_EPOCH);
+        let misses = explained.rules[rule].misses.iter();
+        misses
+            .map(|miss| format!("{}: {} and not {}", miss.field, miss.found, miss.wanted))
+            .collect::<Vec<_>>()
+    };
+    let pod = "GET /api/v1/namespaces/a/pods/p";
+    assert!(missed("GET /version", 0).is_empty() && missed(pod, 1).is_empty());
+    assert_eq!(
+        missed("GET /livez", 0),
+        ["nonResourceURLs: /livez and not /version"]
+    );
+    assert_eq!(
+        missed(pod, 0),
+        ["nonResourceURLs: /api/v1/namespaces/a/pods/p and not /version"]
+    );
+    assert_eq!(
+        missed("GET /version", 1),
+        ["resources: /version and not pods, *maps"]
+    );
+}

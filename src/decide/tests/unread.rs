@@ -68,6 +68,79 @@ fn conditions_on_objects_are_not_guessed_and_others_are_asked() {
 }
 
 #[test]
+fn what_only_rules_about_something_else_ask_for_has_no_say() {
+    use crate::decide::Asked as What;
+    let rule = |verb: &str, more: &str| {
+        format!(
+            r#"{{name: h, effect: hold, reason: h., verbs: [{verb}], apiGroups: [""], resources: [pods], {more}}}"#
+        )
+    };
+    let on = |expression: &str| format!("matchConditions: [{{name: c, expression: {expression}}}]");
+    let (count, object) = (on("facts.deletedObjects > 10u"), on("has(object.spec)"));
+    let (powerful, privileged) = ("facts: [powerfulServiceAccount]", "facts: [privileged]");
+    for (what, rule, line, expected) in [
+        (
+            What::Count,
+            rule("deletecollection", &count),
+            "DELETE /api/v1/namespaces/a/pods",
+            true,
+        ),
+        (
+            What::Count,
+            rule("deletecollection", &object),
+            "DELETE /api/v1/namespaces/a/pods",
+            false,
+        ),
+        (
+            What::Count,
+            rule("get", &count),
+            "DELETE /api/v1/namespaces/a/pods",
+            false,
+        ),
+        (
+            What::Rights,
+            rule("create", powerful),
+            "POST /api/v1/namespaces/a/pods",
+            true,
+        ),
+        (
+            What::Rights,
+            rule("create", privileged),
+            "POST /api/v1/namespaces/a/pods",
+            false,
+        ),
+        (
+            What::Rights,
+            rule("create", powerful),
+            "PUT /api/v1/namespaces/a/pods/p",
+            false,
+        ),
+        (
+            What::Objects,
+            rule("create", &object),
+            "POST /api/v1/namespaces/a/pods",
+            true,
+        ),
+        (
+            What::Objects,
+            rule("create", &object),
+            "POST /api/v1/namespaces/a/secrets",
+            false,
+        ),
+        (
+            What::Attributes,
+            rule("create", &object),
+            "POST /api/v1/namespaces/a/pods",
+            false,
+        ),
+    ] {
+        let asked = Asked::new(line);
+        let has = is_asked(what, &asked.caller, &asked.ask, &set(&[&rule]));
+        assert_eq!(has, expected, "{what:?} {rule} {line}");
+    }
+}
+
+#[test]
 fn an_allow_rule_that_may_match_matters_only_where_nothing_else_allows() {
     let allow = |name: &str, more: &str| {
         format!(

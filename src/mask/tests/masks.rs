@@ -277,6 +277,8 @@ fn what_is_wrong_with_a_mask_is_told() {
     ] {
         assert!(wrong(rules).contains(expected), "{rules}: {}", wrong(rules));
     }
+    let most = vec!["a"; 64].join(".");
+    masks(&format!("{{name: m, fields: [{most}, {most}]}}"));
     let long = vec!["a"; 65].join(".");
     assert!(wrong(&format!("{{name: m, fields: [{long}, {long}]}}")).contains("130 steps"));
 }
