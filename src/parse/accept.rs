@@ -278,6 +278,13 @@ mod tests {
             ("application/json;as=Table;v=v9;g=meta.k8s.io", "406"),
             ("application/json;as=Table", "406"),
             ("application/json;as=Secret;g=;v=v1", "406"),
+            ("application/json;as=Secret;g=meta.k8s.io;v=v1", "406"),
+            ("application/json;charset=", "406"),
+            ("application/json;a b=c", "406"),
+            (
+                "application/json;as=Table;v=v1;g=meta.k8s.io;profile=x",
+                table,
+            ),
             ("application/json;v=v1", "406"),
             ("application/json;sv=v1", "406"),
             ("application/json;as=Table;as=x;g=meta.k8s.io;v=v1", "406"),
@@ -301,6 +308,17 @@ mod tests {
                 "application/yaml, application/json;q=0.5",
                 "application/json;q=0.5",
             ),
+            // What is excluded in one form is not excluded in all.
+            ("application/json;pretty=1;q=0, */*", "application/json"),
+            ("text/html;q=0, */*", "application/json"),
+            (
+                "application/json;q=0, application/json;stream=watch, */*",
+                "application/json;stream=watch",
+            ),
+            ("application/json;q=1.000", "application/json;q=1.000"),
+            ("application/json;q=1.5", "406"),
+            ("application/json;q=0.x", "406"),
+            ("application/json;q=0.1234", "406"),
             ("application/json;q=2", "406"),
             ("application/json;q=-1", "406"),
             ("application/json;as=\"Table\"", "406"),
@@ -325,6 +343,34 @@ mod tests {
                 "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
             ),
             ("/openapi/v2", "application/cbor", "406"),
+            (
+                "/openapi/v2",
+                "application/com.github.proto-openapi.spec.v2 x",
+                "406",
+            ),
+            ("/api", "application/json;stream=watch", "406"),
+            (
+                "/api",
+                "application/json;as=APIGroupDiscoveryList;g=x.io;v=v2",
+                "406",
+            ),
+            (
+                "/api",
+                "application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v9",
+                "406",
+            ),
+            (
+                "/api",
+                "application/json;as=Table;g=apidiscovery.k8s.io;v=v2",
+                "406",
+            ),
+            (
+                "/api",
+                "application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v2;profile=p",
+                "application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v2;profile=p",
+            ),
+            ("/version", "application/json;q=0, */*", "*/*"),
+            ("/api/v1/namespaces/f/pods/p/exec", "*/*", "*/*"),
             (
                 "/api",
                 "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",
@@ -363,10 +409,13 @@ mod tests {
             negotiate(&lines, &info).unwrap(),
             "application/json;stream=watch"
         );
-        let long = "application/json,".repeat(300);
-        assert!(matches!(
-            negotiate(&[&long], &info),
-            Err(Refusal::Malformed { .. })
-        ));
+        let of_length = |length: usize| {
+            let header = format!("application/json{}", " ".repeat(length));
+            negotiate(&[&header[..length]], &info)
+        };
+        assert_eq!(of_length(MAX_ACCEPT).unwrap(), "application/json");
+        for length in [MAX_ACCEPT + 1, MAX_ACCEPT + 2] {
+            assert!(matches!(of_length(length), Err(Refusal::Malformed { .. })));
+        }
     }
 }

@@ -392,6 +392,13 @@ mod tests {
                 "/api/v1/namespaces/f/pods?dryRun=All&fieldManager=m",
             ),
             (
+                "POST",
+                "/api/v1/namespaces/f/pods",
+                r#"{"metadata":{"generateName":"a-","name":"a"}}"#,
+                "",
+                "",
+            ),
+            (
                 "PUT",
                 POD,
                 "{}",
@@ -463,6 +470,10 @@ mod tests {
                 (look, run),
                 "{method} {target}"
             );
+            let listed = ask.info.verb == "deletecollection";
+            let foreseen = listed || !look.is_empty() || !run.is_empty();
+            assert_eq!(ask.is_foreseen(), foreseen, "{method} {target}");
+            assert_eq!(ask.can_be_foreseen(), Ok(()), "{method} {target}");
         }
         let patch = Ask::for_test(
             "c",
@@ -470,7 +481,7 @@ mod tests {
             "/apis/kubevirt.io/v1/namespaces/f/vms/v/start",
             "{}",
         );
-        assert!(patch.can_be_foreseen().is_err());
+        assert!(patch.can_be_foreseen().is_err() && !patch.is_foreseen());
     }
 
     #[test]
@@ -500,6 +511,8 @@ mod tests {
             let ask = Ask::for_test("c", method, POD, body);
             let judged = judged(ask, Some(OLD), old());
             assert!(judged.is_bound(), "{body}");
+            assert_eq!(judged.is_json_patch(), body.starts_with('['));
+            assert_eq!(judged.sent_content_type(), judged.content_type());
             assert_eq!(sent(&judged), expected);
             assert_eq!(
                 judged.body(),
@@ -558,6 +571,11 @@ mod tests {
         assert_eq!(
             sent(&delete(&format!("{POD}?{options}"), "")),
             r#"{"gracePeriodSeconds":0,"propagationPolicy":"Orphan","preconditions":{"uid":"u"}}"#
+        );
+        let options = "dryRun=All&orphanDependents=0";
+        assert_eq!(
+            sent(&delete(&format!("{POD}?{options}"), "")),
+            r#"{"dryRun":["All"],"orphanDependents":false,"preconditions":{"uid":"u"}}"#
         );
         assert_eq!(
             sent(&delete(POD, r#"{"preconditions":{"resourceVersion":"5"}}"#)),

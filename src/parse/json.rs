@@ -334,11 +334,14 @@ mod tests {
     #[test]
     fn broken_documents_are_refused_with_their_place() {
         let deep = "[".repeat(101);
+        let deep_objects = "{\"a\":".repeat(101);
         let table: &[(&[u8], &str)] = &[
             (b"", "line 1, column 1"),
             (b"{\"a\":1} x", "behind the end"),
             (b"{\"a\":1}{}", "behind the end"),
             (b"{\n  \"a\": tru\n}", "line 2, column 8, field \"a\""),
+            // Columns count characters, not bytes.
+            ("{\"é\": tru}".as_bytes(), "line 1, column 7"),
             (b"{\"s\":{\"c\":[{},{\"p\":01}]}}", "field \"s.c[1].p\""),
             (b"[1,]", "begins no value"),
             (b"{\"a\":1,}", "key should be"),
@@ -363,6 +366,7 @@ mod tests {
             (b"NaN", "begins no value"),
             (b"// c\n{}", "begins no value"),
             (deep.as_bytes(), "deeper than 100"),
+            (deep_objects.as_bytes(), "deeper than 100"),
         ];
         for (body, expected) in table {
             let got = sentence(body);
@@ -382,8 +386,25 @@ mod tests {
 
     #[test]
     fn too_many_values_are_refused() {
-        let body = format!("[{}0]", "0,".repeat(MAX_NODES));
+        let body = format!("[{}0]", "0,".repeat(MAX_NODES - 1));
         assert!(sentence(body.as_bytes()).contains("values"));
+        let body = format!("[{}0]", "0,".repeat(MAX_NODES - 2));
+        assert!(parse(body.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn escapes_stand_for_one_character_each() {
+        for (body, expected) in [
+            (r#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{c}\n\r\t"),
+            (r#""a\u0041\u00e9\u20aCz""#, "aAé€z"),
+            (
+                r#""\ud800\udc00 \ud83d\ude00 \udbff\udfff""#,
+                "\u{10000} 😀 \u{10ffff}",
+            ),
+        ] {
+            let read = parse(body.as_bytes()).unwrap();
+            assert_eq!(read, Node::String(expected.into()), "{body}");
+        }
     }
 
     #[test]
@@ -405,10 +426,11 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_text_and_keys_are_unescaped() {
-        let tree = parse(br#" {"a\u0062":[1.50,-0,1e400,12345678901234567890123]} "#).unwrap();
+        let tree =
+            parse(br#" {"a\u0062":[1.50,-0,1e400,2E+5,2e-5,12345678901234567890123]} "#).unwrap();
         assert_eq!(
             String::from_utf8(tree.to_json()).unwrap(),
-            r#"{"ab":[1.50,-0,1e400,12345678901234567890123]}"#
+            r#"{"ab":[1.50,-0,1e400,2E+5,2e-5,12345678901234567890123]}"#
         );
     }
 

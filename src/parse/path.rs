@@ -530,6 +530,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_refused_path_is_told_what_is_wrong_with_it() {
+        let of_length = |length: usize| {
+            let head = "/api/v1/pods/";
+            format!("{head}{}", "a".repeat(length - head.len()))
+        };
+        assert!(parse(&Method::GET, &of_length(MAX_PATH)).is_ok());
+        for (path, expected) in [
+            (&*of_length(MAX_PATH + 1), "longer than"),
+            ("/api/v1/pods/%41", "percent-encoding"),
+            ("/api/v1/pods/..", "a dot segment"),
+            ("/api/v1/pods/a b", "a character that no"),
+            ("/api/v1/pods/p/log/", "an empty segment"),
+            ("/api/v1/pods/p/log/x", "behind its subresource"),
+            ("/api/v1/watch/pods", "?watch=true"),
+            ("/api/v1/proxy/nodes/n", "the `proxy` subresource"),
+        ] {
+            match parse(&Method::GET, path) {
+                Err(Refusal::Malformed { what }) => {
+                    assert!(what.contains(expected), "{path}: {what}");
+                }
+                other => panic!("{path}: {other:?}"),
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 

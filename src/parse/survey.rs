@@ -422,9 +422,13 @@ mod tests {
         let ask = Ask::for_test("prod", "DELETE", "/api/v1/namespaces/f/pods", "");
         let refused = ask.collection().unwrap().answer(None);
         assert!(matches!(refused, Err(Refusal::NotForeseen { .. })));
-        let items = vec!["{}"; MOST_DELETED + 1].join(",");
-        let list = tree(&format!(r#"{{"items":[{items}]}}"#));
-        let refused = ask.collection().unwrap().answer(Some(&list));
+        let of = |objects: usize| {
+            let items = vec!["{}"; objects].join(",");
+            let list = tree(&format!(r#"{{"items":[{items}]}}"#));
+            ask.collection().unwrap().answer(Some(&list))
+        };
+        assert_eq!(of(MOST_DELETED), Ok(()));
+        let refused = of(MOST_DELETED + 1);
         assert!(matches!(refused, Err(Refusal::NotForeseen { .. })));
         assert!(
             Ask::for_test("prod", "DELETE", "/api/v1/namespaces/f/pods/p", "")
@@ -488,6 +492,68 @@ mod tests {
         assert_eq!(found(&ask), (vec!["exec", "secrets"], true));
         let field = &ask.facts().object.service_account_grants[0].field;
         assert_eq!(field, "spec.serviceAccountName");
+    }
+
+    #[test]
+    fn a_service_account_is_meant_by_its_name_and_its_groups() {
+        let (own, all) = ("system:serviceaccount", "system:serviceaccounts");
+        for (kind, name, namespace, expected) in [
+            ("ServiceAccount", "robot", "f", true),
+            ("ServiceAccount", "robot", "g", false),
+            ("ServiceAccount", "other", "f", false),
+            ("User", &*format!("{own}:f:robot"), "", true),
+            ("User", &*format!("{own}:ff:robot"), "", false),
+            ("User", &*format!("{own}:f:other"), "", false),
+            ("User", "robot", "", false),
+            ("Group", all, "", true),
+            ("Group", &*format!("{all}:f"), "", true),
+            ("Group", &*format!("{all}:g"), "", false),
+            ("Group", "system:authenticated", "", true),
+            ("Group", "robot", "f", false),
+            ("Robot", "robot", "f", false),
+        ] {
+            let subject =
+                format!(r#"{{"kind":"{kind}","name":"{name}","namespace":"{namespace}"}}"#);
+            assert_eq!(names(&tree(&subject), "f", "robot"), expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn of_many_roles_or_strange_ones_nothing_is_known() {
+        let bound = |roles: &[String]| {
+            let binding = |name: &String| {
+                format!(
+                    r#"{{"roleRef":{{"kind":"Role","name":"{name}"}},"subjects":[{{"kind":"Group","name":"system:serviceaccounts"}}]}}"#
+                )
+            };
+            let items: Vec<String> = roles.iter().map(binding).collect();
+            let bindings = format!(r#"{{"items":[{}]}}"#, items.join(","));
+            let (questions, ask) = asked(&[
+                ("v1/clusterrolebindings", r#"{"items":[]}"#),
+                ("f/rolebindings", &bindings),
+                ("-role", "{}"),
+            ]);
+            (questions.len(), found(&ask).1)
+        };
+        let many =
+            |roles: usize| -> Vec<String> { (0..roles).map(|at| format!("{at}-role")).collect() };
+        assert_eq!(bound(&many(MOST_ROLES)), (MOST_ROLES + 2, true));
+        assert_eq!(bound(&many(MOST_ROLES + 1)), (MOST_ROLES + 2, false));
+        assert_eq!(bound(&["a:b_c.d-role".to_owned()]), (3, true));
+        for strange in ["..", "a/b-role", "a%b-role", "é-role"] {
+            assert_eq!(bound(&[strange.to_owned()]), (2, false), "{strange}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_for_what_makes_no_pods_or_makes_them_nowhere() {
+        for (path, body) in [
+            ("/api/v1/namespaces/f/configmaps", "{}"),
+            ("/apis/x.io/v1/things", POD),
+        ] {
+            let ask = Ask::for_test("prod", "POST", path, body);
+            assert!(ask.rights().is_none(), "{path}");
+        }
     }
 
     #[test]

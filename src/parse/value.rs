@@ -172,6 +172,70 @@ mod tests {
     use super::*;
 
     #[test]
+    fn values_are_read_as_their_kind_or_told_what_they_should_be() {
+        let (time, long) = ("0".repeat(40), "0".repeat(41));
+        let table: &[(Kind, &[&str], &[&str], &str)] = &[
+            (Kind::Text, &["", "a b"], &["a\nb"], "free of control"),
+            (
+                Kind::Whole,
+                &["0", "7", "9223372036854775807"],
+                &["", "05", "+5", "-5", "1.0", "9223372036854775808"],
+                "a whole number",
+            ),
+            (
+                Kind::Port,
+                &["1", "80", "65535"],
+                &["", "0", "080", "+80", "65536"],
+                "a port",
+            ),
+            (
+                Kind::Duration,
+                &["999999999s", "1h1m1s1ms1s"],
+                &["", "1"],
+                "a duration",
+            ),
+            (
+                Kind::Time,
+                &["2026-01-02T03:04:05.6Z", "2026-01-02T03:04:05+01:00", &time],
+                &["", "2026-01-02 03:04:05Z", "now", &long],
+                "a time",
+            ),
+            (
+                Kind::FieldSelector,
+                &["", "a=b"],
+                &["a"],
+                "a field selector",
+            ),
+            (Kind::LabelSelector, &["", "a"], &["!"], "a label selector"),
+            (
+                Kind::OneOf(&["All", "One"]),
+                &["All"],
+                &["all"],
+                "All or One",
+            ),
+        ];
+        for (kind, good, bad, wanted) in table {
+            for value in *good {
+                assert_eq!(check(*kind, (*value).into()).as_deref(), Ok(*value));
+            }
+            for value in *bad {
+                let told = check(*kind, (*value).into()).unwrap_err();
+                assert!(told.starts_with(wanted), "{value:?}: {told}");
+            }
+        }
+        for (kind, value, canonical) in [
+            (Kind::Bool, "1", "true"),
+            (Kind::Bool, "true", "true"),
+            (Kind::Bool, "0", "false"),
+            (Kind::Bool, "false", "false"),
+            (Kind::Present, "", "true"),
+            (Kind::Present, "1", "true"),
+        ] {
+            assert_eq!(check(kind, value.into()).as_deref(), Ok(canonical));
+        }
+    }
+
+    #[test]
     fn durations_as_go_writes_them() {
         for good in ["0", "0s", "32s", "1m30s", "500ms", "1h"] {
             assert!(is_duration(good), "{good}");

@@ -290,6 +290,9 @@ mod tests {
             ("a: null", "null"),
             ("a: 10.0.0.1", "\"10.0.0.1\""),
             ("a: 8080:80", "\"8080:80\""),
+            ("a: 1:60", "\"1:60\""),
+            ("a: 0x", "\"0x\""),
+            ("a: 0xyz", "\"0xyz\""),
             ("a: 2026-01-02", "\"2026-01-02\""),
             ("a: 2026-01-02T10:00:00Z", "\"2026-01-02T10:00:00Z\""),
             ("a: 12abc", "\"12abc\""),
@@ -329,6 +332,7 @@ mod tests {
             "1:30",
             "-190:20:30",
             "1:30.5",
+            "1:59",
             ".inf",
             "-.INF",
             ".NaN",
@@ -369,6 +373,23 @@ mod tests {
         ] {
             let got = sentence(yaml);
             assert!(got.contains(expected), "{yaml:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn too_many_values_are_refused() {
+        let behind = |nodes: usize| {
+            let mut builder = Builder {
+                nodes,
+                ..Builder::default()
+            };
+            let events = Parser::new_from_str("[a, b]").map(Result::unwrap);
+            let mut events = events.map(|(event, span)| builder.take(event, &span.start));
+            events.find_map(Result::err)
+        };
+        assert_eq!(behind(MAX_NODES - 3), None);
+        for nodes in [MAX_NODES - 2, MAX_NODES + 1] {
+            assert!(matches!(behind(nodes), Some(Refusal::Malformed { .. })));
         }
     }
 

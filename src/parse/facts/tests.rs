@@ -477,6 +477,79 @@ fn a_pod_is_told_whole() {
 }
 
 #[test]
+fn images_are_named_as_container_runtimes_read_them() {
+    for (image, expected) in [
+        ("nginx", "docker.io library/nginx latest "),
+        ("nginx:1.2", "docker.io library/nginx 1.2 "),
+        ("docker.io/nginx", "docker.io library/nginx latest "),
+        ("index.docker.io/a/b", "docker.io a/b latest "),
+        ("a/b", "docker.io a/b latest "),
+        ("quay.io/x:1", "quay.io x 1 "),
+        ("r:5000/x", "r:5000 x latest "),
+        ("localhost/x", "localhost x latest "),
+        ("Reg/x", "Reg x latest "),
+        ("a/b:5/c", "docker.io a/b:5/c latest "),
+        ("x@sha256:ab", "docker.io library/x  sha256:ab"),
+        ("x:1@sha256:ab", "docker.io library/x 1 sha256:ab"),
+    ] {
+        let Image {
+            registry,
+            repository,
+            tag,
+            digest,
+            ..
+        } = Image::of(String::new(), "", image);
+        assert_eq!(
+            format!("{registry} {repository} {tag} {digest}"),
+            expected,
+            "{image}"
+        );
+    }
+}
+
+#[test]
+fn people_are_shown_only_what_there_is() {
+    let shown = |change: fn(&mut Facts)| {
+        let mut facts = Facts::default();
+        change(&mut facts);
+        serde_json::Value::Object(facts.shown())
+    };
+    let one = || Finding {
+        field: "f".to_owned(),
+        value: "v".to_owned(),
+    };
+    let (found, none) = (
+        serde_json::json!({"field": "f", "value": "v"}),
+        Vec::<Finding>::new(),
+    );
+    for (shown, expected) in [
+        (shown(|_| {}), serde_json::json!({})),
+        (
+            shown(|it| it.secrets = true),
+            serde_json::json!({"secrets": true}),
+        ),
+        (
+            shown(|it| it.deleted_objects = 1),
+            serde_json::json!({"deletedObjects": 1}),
+        ),
+        (
+            shown(|it| it.exec_command.push("sh".to_owned())),
+            serde_json::json!({"execCommand": ["sh"]}),
+        ),
+    ] {
+        assert_eq!(shown, expected);
+    }
+    let mut facts = Facts::default();
+    facts.object.rbac.grants.push(one());
+    let rbac =
+        serde_json::json!({"grants": [found], "escalation": none, "roles": none, "subjects": none});
+    assert_eq!(
+        serde_json::Value::Object(facts.shown()),
+        serde_json::json!({"rbac": rbac})
+    );
+}
+
+#[test]
 fn a_patch_speaks_only_of_what_it_touches() {
     for (path, patch) in [
         (DEPLOYMENT, r#"{"spec":{"replicas":3}}"#),
@@ -527,6 +600,94 @@ fn a_patch_speaks_only_of_what_it_touches() {
     }
     let found = body(Media::MergePatch, POD, r#"{"spec":{"hostUsers":false}}"#);
     assert!(controls(found.pod_security.baseline()).is_empty());
+}
+
+#[test]
+fn a_patch_is_not_held_to_what_it_does_not_say() {
+    for (spec, control) in [
+        (
+            r#"{"securityContext":{"appArmorProfile":{"localhostProfile":"p"}}}"#,
+            Control::AppArmorProfile,
+        ),
+        (
+            r#"{"securityContext":{"seccompProfile":{"localhostProfile":"p"}}}"#,
+            Control::SeccompProfileBaseline,
+        ),
+        (
+            r#"{"securityContext":{"sysctls":[{"value":"1"}]}}"#,
+            Control::Sysctls,
+        ),
+        (r#"{"volumes":[{"name":"v"}]}"#, Control::RestrictedVolumes),
+    ] {
+        let pod = format!(r#"{{"spec":{spec}}}"#);
+        assert!(whole(PODS, &pod).pod_security.violates(&[control]), "{pod}");
+        let patched = body(Media::StrategicPatch, POD, &pod);
+        assert!(!patched.pod_security.violates(&[control]), "{pod}");
+    }
+    // What it says counts, beside what it does not tell of the rest.
+    let said = r#"{"spec":{"os":{"name":"windows"},"containers":[{"name":"c","securityContext":{
+        "allowPrivilegeEscalation":true,"runAsNonRoot":false,"runAsUser":0,
+        "seccompProfile":{"type":"Unconfined"},"capabilities":{"add":["KILL"]}}}]}}"#;
+    let restricted = |found: &ObjectFacts| {
+        let found = found.pod_security.restricted();
+        let said = found.filter(|it| it.value != "a patch does not tell");
+        said.map(|it| it.field.replace("spec.containers[0].securityContext.", ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        restricted(&body(Media::StrategicPatch, POD, said)),
+        [
+            "capabilities.add[0]",
+            "allowPrivilegeEscalation",
+            "seccompProfile.type",
+            "runAsNonRoot",
+            "runAsUser"
+        ]
+    );
+    // A pod of Windows is not asked for what Windows does not have.
+    assert_eq!(
+        restricted(&whole(PODS, said)),
+        ["runAsNonRoot", "runAsUser"]
+    );
+    let quiet = r#"{"spec":{"containers":[{"name":"c"}]}}"#;
+    let patched = body(Media::StrategicPatch, POD, quiet);
+    assert!(restricted(&patched).is_empty() && patched.images.is_empty());
+    let mounts = r#"{"spec":{"automountServiceAccountToken":true}}"#;
+    let accounts = body(Media::MergePatch, POD, mounts).service_accounts;
+    assert_eq!(
+        (&*accounts[0].name, accounts[0].automount),
+        ("default", Some(true))
+    );
+}
+
+#[test]
+fn what_is_null_is_not_there() {
+    let found = whole(
+        PODS,
+        r#"{"spec":{"containers":[{"name":"c","image":"i","env":[{"name":"E","valueFrom":null}]}],"volumes":[
+            {"name":"a","secret":null,"emptyDir":{}},{"name":"b","configMap":null,"emptyDir":{}},
+            {"name":"c","image":{"pullPolicy":"Always"}},{"name":"d","cephfs":{"secretRef":{"name":"s"}}}]}}"#,
+    );
+    assert_eq!(
+        pairs(&found.secrets_exposed),
+        [("spec.volumes[3].cephfs.secretRef", "s")]
+    );
+    assert!(found.config_maps_exposed.is_empty() && found.images.len() == 1);
+}
+
+#[test]
+fn threat_14_a_list_is_one_by_its_kind_and_its_items() {
+    let things = "/apis/x.io/v1/namespaces/f/things";
+    for object in [
+        r#"{"kind":"Thing","items":[{}],"spec":{"hostPID":true}}"#,
+        r#"{"kind":"ThingList","items":[],"spec":{"hostPID":true}}"#,
+    ] {
+        assert_eq!(
+            fields(&whole(things, object).host_namespaces),
+            ["spec.hostPID"],
+            "{object}"
+        );
+    }
 }
 
 #[test]
@@ -647,6 +808,7 @@ fn threat_14_what_a_json_patch_moves_cannot_be_told() {
             true,
         ),
         (POD, &deep, true),
+        (POD, &deep.replacen("/a", "", 1), false),
         (
             POD,
             r#"[{"op":"copy","from":"/spec/nodeName","path":"/metadata/labels/n"}]"#,
@@ -732,6 +894,33 @@ fn roles_say_what_they_grant() {
         ("get", "_", "*/attach", "exec", ""),
         ("patch", "_", "pods/ephemeralcontainers", "exec", ""),
         ("get", "_", "nodes/proxy", "nodesProxy", "nodesProxy"),
+        ("patch", "_", "nodes/proxy", "nodesProxy", "nodesProxy"),
+        ("delete", "_", "nodes/proxy", "nodesProxy", "nodesProxy"),
+        ("*", "_", "users", "impersonate wildcard", "impersonate"),
+        ("*", "_", "groups", "impersonate wildcard", "impersonate"),
+        (
+            "*",
+            "authentication.k8s.io",
+            "uids",
+            "impersonate wildcard",
+            "impersonate",
+        ),
+        (
+            "*",
+            "authentication.k8s.io",
+            "userextras/scopes",
+            "impersonate wildcard",
+            "impersonate",
+        ),
+        ("*", "authentication.k8s.io", "tokenreviews", "wildcard", ""),
+        (
+            "approve",
+            "certificates.k8s.io",
+            "signers",
+            "certificates",
+            "certificates",
+        ),
+        ("binding", "_", "pods", "", ""),
         ("create", "_", "serviceaccounts/token", "tokens", "tokens"),
         (
             "sign",
@@ -831,7 +1020,8 @@ fn bindings_say_who_gets_what() {
         BINDINGS,
         r#"{"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},
             "subjects":[{"kind":"User","name":"eve"},{"kind":"Group","name":"system:authenticated"},
-                        {"kind":"ServiceAccount","name":"robot","namespace":"f"},{"kind":"Group","name":"system:serviceaccounts:f"}]}"#,
+                        {"kind":"ServiceAccount","name":"robot","namespace":"f"},{"kind":"Group","name":"system:serviceaccounts:f"},
+                        {"kind":"Group","name":"system:serviceaccounts"},{"kind":"Group","name":"system:serviceaccountsx"}]}"#,
     );
     assert_eq!(
         pairs(&found.rbac.roles),
@@ -847,7 +1037,8 @@ fn bindings_say_who_gets_what() {
         [
             ("roleRef", "role"),
             ("subjects[1]", "everyone"),
-            ("subjects[3]", "everyone")
+            ("subjects[3]", "everyone"),
+            ("subjects[4]", "everyone")
         ]
     );
     let patch = r#"[{"op":"add","path":"/subjects/-","value":{"kind":"Group","name":"system:unauthenticated"}}]"#;
@@ -906,6 +1097,7 @@ fn namespaces_cannot_lose_their_labels_unseen() {
     assert_eq!(put(&privileged, Some(&baseline)), one(key, "privileged"));
     assert_eq!(put(&baseline, Some(&baseline)), []);
     assert_eq!(put(bare, Some(&baseline)), one(key, ""));
+    assert_eq!(put(r#"{"metadata":{}}"#, Some(bare)), []);
     assert_eq!(put(bare, None), one("metadata.labels", ""));
     // An apply that creates takes nothing away.
     let applied = of_result(
@@ -929,6 +1121,12 @@ fn namespaces_cannot_lose_their_labels_unseen() {
             true,
         ),
         (Media::MergePatch, r#"{"metadata":{"labels":null}}"#, true),
+        (Media::MergePatch, r#"{"metadata":null}"#, true),
+        (
+            Media::StrategicPatch,
+            r#"{"metadata":{"$patch":"replace"}}"#,
+            true,
+        ),
         (Media::MergePatch, bare, false),
         (
             Media::StrategicPatch,
@@ -1054,6 +1252,7 @@ fn what_is_too_much_is_refused_and_never_cut() {
     for refused in [
         of_result(&info("POST", PODS), &object, &Old::Absent, &embedders),
         of_result(&things, &nested, &Old::Absent, &embedders),
+        of_result(&info("POST", PODS), &nested, &Old::Absent, &embedders),
         of_body(&info("PATCH", POD), &Media::JsonPatch, &patch, &embedders),
     ] {
         assert!(matches!(refused, Err(Refusal::NotUnderstood { .. })));
