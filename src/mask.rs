@@ -23,6 +23,13 @@ mod found;
 mod hold;
 mod json;
 mod lines;
+#[cfg(any(test, feature = "fuzzing"))]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "for tests and fuzz targets"
+)]
+pub mod oracle;
 mod paths;
 mod plan;
 mod quoted;

@@ -94,19 +94,30 @@ impl Masking {
     pub fn of(masks: &Arc<Masks>, caller: &Caller, ask: &Ask) -> Self {
         let about = masks.rules.iter().enumerate();
         let about = about.filter(|(_, rule)| rule.is_about(caller, ask));
-        let rules: Box<[usize]> = about.map(|(at, _)| at).collect();
+        let mut masking = Self::by(masks, about.map(|(at, _)| at).collect());
+        let mut own = masking.rules.iter().filter_map(|at| masks.rules.get(*at));
+        let named = own.any(|rule| rule.with == With::Pseudonym);
+        masking.key = named.then(|| own_key(&masks.key, caller, ask.cluster()));
+        masking
+    }
+
+    /// All rules, whoever asks what.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn of_all(masks: &Arc<Masks>) -> Self {
+        let mut masking = Self::by(masks, (0..masks.rules.len()).collect());
+        masking.key = Some(masks.key.clone());
+        masking
+    }
+
+    fn by(masks: &Arc<Masks>, rules: Box<[usize]>) -> Self {
         let own = rules
             .iter()
             .filter_map(|at| Some((*at, masks.rules.get(*at)?)));
-        let paths = Paths::of(own);
-        let mut own = rules.iter().filter_map(|at| masks.rules.get(*at));
-        let named = own.any(|rule| rule.with == With::Pseudonym);
-        let key = named.then(|| own_key(&masks.key, caller, ask.cluster()));
         Self {
             masks: masks.clone(),
+            paths: Paths::of(own),
             rules,
-            paths,
-            key,
+            key: None,
         }
     }
 

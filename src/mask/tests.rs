@@ -7,7 +7,6 @@ use super::*;
 use crate::decide::PolicySet;
 use crate::identify::Caller;
 use crate::parse::RequestInfo;
-use detect::Detectors;
 
 mod answers;
 mod attacks;
