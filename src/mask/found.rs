@@ -34,6 +34,8 @@ pub(super) struct Finder {
     /// Telling names that stand beside their values, and how deep: an env variable's, in
     /// `{"name": "DB_PASSWORD", "value": …}`, and an option's, in `["--password", …]`.
     beside: Vec<(usize, Vec<u8>)>,
+    /// In how many documents this one is quoted.
+    pub level: u8,
 }
 
 /// A string in which something was found.
@@ -54,6 +56,7 @@ impl Finder {
             member: false,
             named: false,
             beside: Vec::new(),
+            level: 0,
         }
     }
 
@@ -125,7 +128,7 @@ impl Finder {
         let Ok(text) = serde_json::from_slice::<String>(string) else {
             return Some(Found::whole("unreadable"));
         };
-        let inner = quoted::document(&text, &self.masking);
+        let inner = quoted::document(&text, &self.masking, self.level);
         let is_masked = inner.is_some();
         let (text, mut by) = inner.unwrap_or_else(|| (text, Vec::new()));
         let text = text.as_bytes();

@@ -60,6 +60,14 @@ impl Walk {
         }
     }
 
+    /// The same for a document that is quoted in so many others.
+    pub fn quoted(mut self, level: u8) -> Self {
+        if let Some(finder) = &mut self.finder {
+            finder.level = level;
+        }
+        self
+    }
+
     /// Reads a chunk and returns what may go out, which may be less or more.
     ///
     /// # Errors

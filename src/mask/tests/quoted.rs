@@ -39,6 +39,18 @@ fn threat_18_a_manifest_in_a_string_is_masked_like_an_object() {
                 "kubectl.kubernetes.io/last-applied-configuration": manifest.to_string()}}})
         };
         assert_eq!(seen(&object(&manifest)), object(&masked));
+        // Wherever it stands, and however it is cut.
+        let map = |text: String| json!({"kind": "ConfigMap", "data": {"a.json": text, "x": "y"}});
+        for space in ["", " \n\t", "\r\n"] {
+            let manifest = map(format!("{space}{manifest}"));
+            assert_eq!(seen(&manifest), map(format!("{space}{masked}")));
+        }
+        let escaped = map(manifest.to_string()).to_string();
+        let escaped = escaped
+            .replace("Secret", "\\u0053ecret")
+            .replace("{\\\"", "\\u007b\\\"");
+        let seen: Value = serde_json::from_str(&mask_ok(&pods("get"), &escaped)).unwrap();
+        assert_eq!(seen, map(masked.to_string()));
     }
     let untouched = json!({"metadata": {"annotations": {
         "kubectl.kubernetes.io/last-applied-configuration": "{ \"a\" : 1 }\n"}}});
@@ -88,4 +100,29 @@ fn threat_20_what_a_json_patch_writes_under_a_telling_name_is_hidden() {
     let seen = seen(&json!({"body": patch}));
     assert_eq!(seen["body"][0]["value"], MASK);
     assert_eq!(seen["body"][1]["value"], WORD);
+}
+
+/// Escaped by their codes, quotes in quotes take few bytes; written as usual, twice as many at
+/// each level.
+#[test]
+fn threat_18_what_is_quoted_too_deep_is_hidden_whole_and_does_not_grow() {
+    for (depth, shown) in [(1, true), (4, true), (5, false), (200, false)] {
+        let mut text = json!([format!("password: {WORD}")]).to_string();
+        for _ in 0..depth {
+            let quoted = text.replace('\\', "\\u005c").replace('"', "\\u0022");
+            text = format!("[\"{quoted}\"]");
+        }
+        let document = format!("{{\"note\":{text}}}");
+        let masked = run(masker(&pods("get"), 200), &[document.as_bytes()]).unwrap();
+        let masked = String::from_utf8(masked).unwrap();
+        assert!(!masked.contains(WORD) && masked.contains(MASK), "{masked}");
+        assert_eq!(masked.contains("password"), shown, "{depth}: {masked}");
+        assert!(masked.len() <= document.len(), "{depth}: {masked}");
+        let expected = oracle::masked(
+            &plan(&pods("get")),
+            oracle::About::Objects,
+            document.as_bytes(),
+        );
+        assert_eq!(expected, Some(masked.into_bytes()));
+    }
 }
