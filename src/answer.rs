@@ -5,23 +5,33 @@
 //! frame; if it breaks or cannot be masked on the way, the connection is cut, since half an
 //! answer must not look like a whole one. Either way the record is sealed before the
 //! last byte leaves.
+//!
+//! A long one is packed with gzip if the client takes it, by the API server's own measure; the
+//! record knows it unpacked.
+
+mod flow;
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use crate::forward::{Upstream, broken, next_piece};
+use crate::forward::{Upstream, next_piece};
 use crate::mask::{Masked, Masker, Plan};
 use crate::record::entry::Ended;
 use crate::record::{Durable, Record};
 use crate::refusal::Refusal;
+use flow::Flow;
 
 /// Answers up to this many bytes are masked whole before the first byte goes out.
 const WHOLE: usize = 64 * 1024;
+
+/// Masked answers from this many bytes on are packed for a client that takes it, as at the
+/// API server (KEP-156): shorter ones would cost more time than they save.
+const PACKED: usize = 128 * 1024;
 
 /// Header fields of the cluster's response that reach the agent.
 const PASSED: [HeaderName; 4] = [
@@ -43,11 +53,7 @@ pub struct Answer {
 
 enum Content {
     Whole(Masked, Masker),
-    Flowing {
-        first: Masked,
-        upstream: Incoming,
-        masker: Masker,
-    },
+    Flowing(Box<Flow>),
 }
 
 /// The body of an answer.
@@ -55,12 +61,7 @@ pub struct AnswerBody(State);
 
 enum State {
     Whole(Masked),
-    Flowing {
-        first: Masked,
-        upstream: Incoming,
-        masker: Masker,
-        record: Box<Record>,
-    },
+    Flowing(Box<Flow>, Box<Record>),
     Ended,
 }
 
@@ -84,7 +85,7 @@ pub async fn masked(
         plan,
         parts.status.as_u16(),
         text(CONTENT_TYPE),
-        text(http::header::CONTENT_ENCODING),
+        text(CONTENT_ENCODING),
     )?;
     let mut headers = HeaderMap::with_capacity(8);
     for name in PASSED {
@@ -98,17 +99,27 @@ pub async fn masked(
     let mut first = Masked::default();
     let mut read = 0;
     let endless = plan.is_endless() && parts.status.is_success();
+    let packer = plan.packer();
     loop {
-        if endless || read > WHOLE {
-            let content = Content::Flowing {
+        let long = match packer {
+            Some(_) => first.remaining() >= PACKED,
+            None => read > WHOLE,
+        };
+        if endless || long {
+            if packer.is_some() {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+            }
+            let flow = Flow {
                 first,
                 upstream: body,
                 masker,
+                packer,
             };
             return Ok(Answer {
                 status: parts.status,
                 headers,
-                content,
+                content: Content::Flowing(Box::new(flow)),
             });
         }
         let Some(data) = next_piece(upstream, &mut body).await? else {
@@ -183,18 +194,9 @@ impl Answer {
                 }
                 State::Whole(masked)
             }
-            Content::Flowing {
-                first,
-                upstream,
-                masker,
-            } => {
-                record.sent(first.as_bytes());
-                State::Flowing {
-                    first,
-                    upstream,
-                    masker,
-                    record: Box::new(record),
-                }
+            Content::Flowing(flow) => {
+                record.sent(flow.first.as_bytes());
+                State::Flowing(flow, Box::new(record))
             }
         };
         let mut response = Response::new(AnswerBody(state));
@@ -267,49 +269,20 @@ impl Body for AnswerBody {
             State::Ended => Poll::Ready(None),
             State::Whole(masked) if !masked.has_remaining() => Poll::Ready(None),
             State::Whole(masked) => Poll::Ready(Some(Ok(Frame::data(masked)))),
-            State::Flowing {
-                first,
-                upstream,
-                masker,
-                record,
-            } if first.has_remaining() => {
-                let first_frame = Frame::data(first);
-                self.0 = State::Flowing {
-                    first: Masked::default(),
-                    upstream,
-                    masker,
-                    record,
-                };
-                Poll::Ready(Some(Ok(first_frame)))
-            }
-            State::Flowing {
-                first,
-                mut upstream,
-                mut masker,
-                mut record,
-            } => {
-                let step = flow(cx, &mut upstream, &mut masker, &mut record);
+            State::Flowing(mut flow, mut record) => {
+                let step = flow.poll_next(cx, &mut record);
                 match step {
                     Poll::Pending | Poll::Ready(Some(Ok(_))) => {
-                        self.0 = State::Flowing {
-                            first,
-                            upstream,
-                            masker,
-                            record,
-                        };
+                        self.0 = State::Flowing(flow, record);
+                        step.map_ok(Frame::data)
                     }
-                    Poll::Ready(None) => {
-                        note(&mut record, &masker);
-                        if let Err(refusal) = record.seal(Ended::Complete) {
-                            return Poll::Ready(Some(Err(refusal)));
-                        }
-                    }
-                    Poll::Ready(Some(Err(ref refusal))) => {
-                        note(&mut record, &masker);
-                        cut(*record, refusal);
+                    Poll::Ready(None) => Poll::Ready(ended(*flow, *record)),
+                    Poll::Ready(Some(Err(refusal))) => {
+                        note(&mut record, &flow.masker);
+                        cut(*record, &refusal);
+                        Poll::Ready(Some(Err(refusal)))
                     }
                 }
-                step
             }
         }
     }
@@ -318,7 +291,7 @@ impl Body for AnswerBody {
         match &self.0 {
             State::Ended => true,
             State::Whole(masked) => !masked.has_remaining(),
-            State::Flowing { .. } => false,
+            State::Flowing(..) => false,
         }
     }
 
@@ -326,39 +299,18 @@ impl Body for AnswerBody {
         match &self.0 {
             State::Ended => SizeHint::with_exact(0),
             State::Whole(masked) => SizeHint::with_exact(masked.remaining() as u64),
-            State::Flowing { .. } => SizeHint::default(),
+            State::Flowing(..) => SizeHint::default(),
         }
     }
 }
 
-/// One step of a flowing answer: the next masked frame, or the end once the masker has seen
-/// a whole document.
-fn flow(
-    cx: &mut Context<'_>,
-    upstream: &mut Incoming,
-    masker: &mut Masker,
-    record: &mut Record,
-) -> Poll<Option<Result<Frame<Masked>, Refusal>>> {
-    loop {
-        let masked = match ready!(Pin::new(&mut *upstream).poll_frame(cx)) {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => masker.feed(data),
-                Err(_) => continue, // trailers
-            },
-            Some(Err(error)) => Err(broken("upstream", &error)),
-            None => match masker.finish() {
-                Ok(masked) if !masked.has_remaining() => return Poll::Ready(None),
-                finished => finished,
-            },
-        };
-        match masked {
-            Ok(masked) if !masked.has_remaining() => {}
-            Ok(masked) => {
-                record.sent(masked.as_bytes());
-                return Poll::Ready(Some(Ok(Frame::data(masked))));
-            }
-            Err(refusal) => return Poll::Ready(Some(Err(refusal))),
-        }
+/// An answer is complete; the last of its bytes goes out once that is on record.
+fn ended(flow: Flow, mut record: Record) -> Option<Result<Frame<Masked>, Refusal>> {
+    note(&mut record, &flow.masker);
+    let sealed = record.seal(Ended::Complete);
+    match sealed.and_then(|_| flow.rest()) {
+        Ok(rest) if !rest.has_remaining() => None,
+        rest => Some(rest.map(Frame::data)),
     }
 }
 

@@ -30,6 +30,7 @@ mod lines;
     reason = "for tests and fuzz targets"
 )]
 pub mod oracle;
+mod packed;
 mod paths;
 mod plan;
 mod quoted;
@@ -41,6 +42,7 @@ mod text;
 mod walk;
 
 pub use fields::{MASK, MASK_BASE64};
+pub use packed::Packer;
 pub use plan::Plan;
 pub use restore::{Restored, restore};
 pub use rules::Masks;

@@ -8,6 +8,7 @@
 mod accept;
 mod body;
 pub mod builtin;
+mod coding;
 pub mod facts;
 mod foresee;
 mod header;
@@ -74,6 +75,7 @@ pub struct Ask {
     info: RequestInfo,
     query: String,
     accept: String,
+    gzip: bool,
     content_type: Option<&'static str>,
     media: body::Media,
     /// Which of `DeleteOptions` the query sets.
@@ -110,6 +112,10 @@ impl Ask {
     /// The `Accept` header that goes upstream: only types that can be masked.
     pub fn accept(&self) -> &str {
         &self.accept
+    }
+    /// Whether the client takes the answer in gzip.
+    pub fn takes_gzip(&self) -> bool {
+        self.gzip
     }
     /// The content type that goes upstream with the body.
     pub fn content_type(&self) -> Option<&'static str> {
@@ -241,6 +247,7 @@ pub fn head(
         method: method.clone(),
         query: std::mem::take(&mut query.canonical),
         accept,
+        gzip: coding::takes_gzip(headers),
         content_type: None,
         media,
         delete_options: std::mem::take(&mut query.delete_options),

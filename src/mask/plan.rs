@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::fields::{ANY, SECRET, SECRET_BODY, SECRET_PATCH, Shape, TOKEN};
+use super::packed::Packer;
 use super::paths::Paths;
 use super::rules::{Masking, Masks};
 use crate::identify::Caller;
@@ -21,6 +22,8 @@ pub struct Plan {
     pub(super) masking: Arc<Masking>,
     /// The answer has no body, whatever its headers say (`HEAD`).
     pub(super) bodiless: bool,
+    /// The client takes the answer in gzip.
+    gzip: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +54,7 @@ impl Plan {
             return Err(masking.denies_selection(rule));
         }
         let mut plan = Self::of(ask.info(), ask.method(), masking);
+        plan.gzip = ask.takes_gzip();
         if let Answer::Lines { follow } = &mut plan.answer {
             *follow = ask.query().split('&').any(|pair| pair == "follow=true");
         }
@@ -80,6 +84,12 @@ impl Plan {
         )
     }
 
+    /// A packer, if the client takes gzip, and the answer has a body and an end: what waits to
+    /// be packed must not keep an event, or a line of a log, from whoever watches.
+    pub fn packer(&self) -> Option<Packer> {
+        (self.gzip && !self.bodiless && !self.is_endless()).then(Packer::new)
+    }
+
     pub(super) fn of(info: &RequestInfo, method: &Method, masking: Arc<Masking>) -> Self {
         Self {
             answer: if info.is_resource {
@@ -88,6 +98,7 @@ impl Plan {
                 of_path(info)
             },
             bodiless: method == Method::HEAD,
+            gzip: false,
             masking,
         }
     }

@@ -90,6 +90,7 @@ impl Ask {
             method: Method::GET,
             query,
             accept: accept.to_owned(),
+            gzip: false,
             content_type: None,
             media: Media::Json,
             delete_options: Vec::new(),

@@ -1,7 +1,7 @@
 //! Headers: what a client must not send, and the few of its headers that mean something.
 //!
-//! `Accept`, `Content-Type` and `User-Agent` are read; everything else is never copied,
-//! so it needs no list of what to strip. Refused are headers whose silent loss would
+//! `Accept`, `Accept-Encoding`, `Content-Type` and `User-Agent` are read; everything else is
+//! never copied, so it needs no list of what to strip. Refused are headers whose silent loss would
 //! change what the request means, and framing that two hops could read differently.
 
 use http::{HeaderMap, HeaderName, header};

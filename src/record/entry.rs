@@ -183,7 +183,7 @@ pub struct Outcome {
     /// From the record's opening to now, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duration_us: Option<u64>,
-    /// Bytes of masked body that went to the client.
+    /// Bytes of masked body that went to the client, before they were packed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub bytes: u64,
     /// What was masked: which kind, how many times.

@@ -11,6 +11,7 @@ mod holds;
 mod identities;
 mod ledger;
 mod masking;
+mod packed;
 mod terminal;
 pub mod upstream;
 

@@ -4,6 +4,7 @@ mod clients;
 mod everywhere;
 mod kubectl;
 mod logs;
+mod packed;
 mod planted;
 mod rules;
 mod stand;

@@ -171,7 +171,7 @@ fn a_long_answer_that_breaks_off_does_not_look_whole() {
     });
 }
 
-fn http_1_client() -> reqwest::Client {
+pub fn http_1_client() -> reqwest::Client {
     let pem = std::fs::read(world().scene.file("gate-ca.pem")).unwrap();
     reqwest::Client::builder()
         .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])

@@ -12,7 +12,7 @@ use super::planted::GROUP;
 use super::stand::{GET, Sent, Stand};
 use crate::harness::RUNTIME;
 
-const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 /// The collections in which something is planted, with one object each.
 fn collections(stand: &Stand) -> Vec<(String, &'static str)> {

@@ -92,6 +92,21 @@ impl Stand {
         (status, text)
     }
 
+    /// The same as it comes to a client that takes gzip.
+    pub async fn packed(&self, path: &str, accept: &str) -> Vec<u8> {
+        let url = self.served.agents(&format!("/clusters/{CLUSTER}{path}"));
+        let request = self
+            .world
+            .client()
+            .get(url)
+            .bearer_auth(self.world.agent_token())
+            .header("accept", accept)
+            .header("accept-encoding", "gzip");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["content-encoding"], "gzip", "{path}");
+        answer.bytes().await.unwrap().into()
+    }
+
     /// A kubeconfig as `gateward kubeconfig` writes it.
     pub fn kubeconfig(&self) -> PathBuf {
         self.world.agent_kubeconfig_at(self.served.ports[0])
