@@ -1,6 +1,7 @@
 //! What masking costs: the scanner alone on what the API server writes, beside a masker on a
 //! DOM and a set of regular expressions over the whole text; a list of 500 MB through the
-//! whole gate beside the same bytes passed through; and a watch.
+//! whole gate beside the same bytes passed through; and a watch. With the argument `wire`
+//! instead: what JSON, protobuf and gzip cost on a real API server.
 //!
 //! The upstream is this program in another role. Rounds alternate, so that a machine that
 //! changes speed changes it for both.
@@ -17,6 +18,8 @@
 
 #[path = "journey/support.rs"]
 mod support;
+#[path = "mask/wire.rs"]
+mod wire;
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -47,6 +50,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     match arguments.get(1).map(String::as_str) {
         Some("upstream") => runtime.block_on(upstream(Path::new(&arguments[2]))),
+        Some("wire") => runtime.block_on(wire::wire()),
         _ => {
             runtime.block_on(scanner());
             runtime.block_on(whole());

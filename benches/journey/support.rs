@@ -85,6 +85,11 @@ pub async fn gate(dir: &Path, issuer: &DevIssuer, upstream: SocketAddr) -> (Stop
         })
         .to_string(),
     );
+    served(&config).await
+}
+
+/// `gateward serve` with this configuration, and its agents' door.
+pub async fn served(config: &Path) -> (Stopped, SocketAddr) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_gateward"))
         .args(["serve", "--config"])
         .arg(config)
@@ -136,10 +141,19 @@ where
     B: hyper::body::Body + Send,
     B::Data: Send,
 {
+    client_of(&dir.join("cert.pem"))
+}
+
+/// A client that trusts this certificate, or whom it signed.
+pub fn client_of<B>(certificate: &Path) -> Pool<B>
+where
+    B: hyper::body::Body + Send,
+    B::Data: Send,
+{
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     roots
-        .add(CertificateDer::from_pem_file(dir.join("cert.pem")).unwrap())
+        .add(CertificateDer::from_pem_file(certificate).unwrap())
         .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
