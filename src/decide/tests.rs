@@ -359,6 +359,7 @@ fn threat_15_an_approval_short_of_heads_or_by_the_requester_opens_nothing() {
         &["carol"],
         &["carol", "carol"],
         &["carol", "coder"],
+        &["carol", "coder@issuer.test"],
         &["carol", "dan", "alice@example.com"],
     ] {
         let approval = Approval {

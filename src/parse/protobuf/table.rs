@@ -109,3 +109,38 @@ fn shape_of(text: &str) -> Option<Shape> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_written_as_one_word_behind_what_holds_it() {
+        for (word, shape) in [
+            ("string", Shape::Text),
+            ("bool", Shape::Bool),
+            ("int32", Shape::Int32),
+            ("int64", Shape::Int64),
+            ("double", Shape::Double),
+            ("bytes", Shape::Bytes),
+            ("time", Shape::Time),
+            ("microtime", Shape::MicroTime),
+            ("duration", Shape::Duration),
+            ("fields", Shape::Fields),
+            ("quantity", Shape::Quantity),
+            ("intorstring", Shape::IntOrString),
+            ("raw", Shape::Raw),
+            ("#7", Shape::Message(7)),
+            ("[]#7", Shape::List(Box::new(Shape::Message(7)))),
+            (
+                "{}()string",
+                Shape::Map(Box::new(Shape::Wrapped(Box::new(Shape::Text)))),
+            ),
+        ] {
+            assert_eq!(shape_of(word), Some(shape), "{word}");
+        }
+        for word in ["", "[]", "#", "#x", "float"] {
+            assert_eq!(shape_of(word), None, "{word}");
+        }
+    }
+}
