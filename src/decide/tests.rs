@@ -510,6 +510,42 @@ fn what_service_accounts_may_do_is_asked_only_if_a_rule_speaks_of_it() {
 }
 
 #[test]
+fn the_path_of_a_field_is_read_step_by_step() {
+    let member = |name: &str| Step::Member(name.into());
+    for (text, steps) in [
+        ("spec", vec![member("spec")]),
+        (
+            r#"spec["a.b/c"].d[*].*.e"#,
+            vec![
+                member("spec"),
+                member("a.b/c"),
+                member("d"),
+                Step::AnyElement,
+                Step::AnyMember,
+                member("e"),
+            ],
+        ),
+        (r#"["a"]["b"]"#, vec![member("a"), member("b")]),
+        ("**.token", vec![Step::Deep, member("token")]),
+    ] {
+        assert_eq!(*masks::path(text).unwrap().steps, *steps, "{text}");
+    }
+    for (text, expected) in [
+        ("", "is empty"),
+        ("a..b", "a name is missing"),
+        ("[*]", "a name is missing"),
+        ("a.", "a name is missing"),
+        (r#"a["b"#, "does not end"),
+        (r#"a["b"]c"#, "expected"),
+        ("a*.b", "a name is whole"),
+        ("a.**", "ends with"),
+    ] {
+        let told = masks::path(text).unwrap_err();
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}
+
+#[test]
 fn paths_and_resources_do_not_mix() {
     let set =
         set(&[r#"{name: a, effect: allow, verbs: [get], nonResourceURLs: [/healthz, "/apis/*"]}"#]);

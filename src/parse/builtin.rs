@@ -141,3 +141,23 @@ const TABLE: &[Row] = &[
     ("storage.k8s.io", "volumeattributesclasses", "VolumeAttributesClass", false, &[]),
     ("storagemigration.k8s.io", "storageversionmigrations", "StorageVersionMigration", false, &["status"]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_and_its_kind_are_found_in_their_own_group_alone() {
+        assert!(is_group("") && is_group("apps") && !is_group("example.com"));
+        let kind_of = |group, name| resource(group, name).map(|found| found.kind);
+        assert_eq!(kind_of("apps", "deployments"), Some("Deployment"));
+        assert_eq!(kind_of("events.k8s.io", "events"), Some("Event"));
+        assert_eq!(kind_of("apps", "pods"), None);
+        let resource_of = |group, name| kind(group, name).map(|found| found.resource);
+        assert_eq!(
+            resource_of("networking.k8s.io", "Ingress"),
+            Some("ingresses")
+        );
+        assert_eq!(resource_of("apps", "Pod"), None);
+    }
+}

@@ -374,6 +374,12 @@ mod tests {
                 "ports=80&ports=443",
                 "ports=80&ports=443",
             ),
+            (
+                "POST",
+                "/api/v1/namespaces/f/pods/p/attach",
+                "stdin=1&tty=0&container=c",
+                "container=c&stdin=true&tty=false",
+            ),
             ("GET", "/api", "timeout=32s", "timeout=32s"),
             ("GET", "/openapi/v3/api/v1", "hash=AB", "hash=AB"),
             (

@@ -27,7 +27,7 @@ fn judged(rules: &[String], line: &str, body: &str) -> (Verdict, String, Option<
 }
 
 const POST: &str = "POST /api/v1/namespaces/web/pods?dryRun=All";
-const POD: &str = r#"{"metadata":{"name":"p","labels":{"a.b/c":"x"}},"spec":{"containers":[{"name":"one","image":"r/i:1","securityContext":{"privileged":true}}],"n":1.5,"big":99999999999999999999}}"#;
+const POD: &str = r#"{"metadata":{"name":"p","labels":{"a.b/c":"x"}},"spec":{"containers":[{"name":"one","image":"r/i:1","securityContext":{"privileged":true}}],"two":[1,2],"n":1.5,"big":99999999999999999999}}"#;
 
 #[test]
 fn conditions_see_the_caller_the_request_and_the_object() {
@@ -45,6 +45,7 @@ fn conditions_see_the_caller_the_request_and_the_object() {
         "object.metadata.labels['a.b/c'] == 'x' && !has(object.metadata.annotations)",
         "object.?metadata.?annotations.orValue({}).size() == 0",
         "object.spec.n == 1.5 && object.spec.big > 1e19 && object.metadata.map(k, k).size() == 2",
+        "object.metadata.size() == 2 && object.spec.two.size() == 2",
         "oldObject == null",
         "facts.privileged.size() == 1 && !facts.secrets && !facts.execLike",
         "cluster == 'dev'",

@@ -421,6 +421,20 @@ fn what_never_has_a_say_is_found() {
 }
 
 #[test]
+fn rules_of_one_name_in_two_policies_are_two() {
+    let policy = |name: &str, effect: &str| {
+        let rule = format!("{{name: a, effect: {effect}, reason: r., {PODS}, verbs: [get]}}");
+        let mut policies = policies(&list(&[&rule]));
+        policies[0].metadata.name = name.to_owned();
+        policies.remove(0)
+    };
+    let found = lint(&[policy("p", "allow"), policy("q", "deny")], None);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].document, found[0].lint), (0, Lint::Shadowed));
+    assert!(found[0].message.contains("q/a denies"), "{found:?}");
+}
+
+#[test]
 fn what_is_too_wide_is_found() {
     let everyone = [
         (

@@ -1039,6 +1039,7 @@ fn roles_say_what_they_grant() {
             "impersonate",
         ),
         ("*", "authentication.k8s.io", "tokenreviews", "wildcard", ""),
+        ("*", "_", "userextras/scopes", "wildcard", ""),
         (
             "approve",
             "certificates.k8s.io",
