@@ -1422,7 +1422,7 @@ fn as_much_is_judged_at_once_as_an_object_may_need() {
         (images(400), images(600)),
         (secrets(5000), secrets(6000)),
         (taints(5000), taints(6000)),
-        (subjects(4000), subjects(6000)),
+        (subjects(4000), subjects(5000)),
     ] {
         assert!(judged(few) && !judged(many));
     }
