@@ -173,11 +173,18 @@ impl Lexer {
     fn token(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Fault> {
         loop {
             let rest = chunk.get(*at..).unwrap_or_default();
-            let Some((&byte, _)) = rest.split_first() else {
+            let Some((&byte, behind)) = rest.split_first() else {
                 return Ok(Token::More);
             };
             match self.state {
                 State::String { key } => return self.string(key, rest, at),
+                // Most of a document is members of which nothing but this stands between.
+                State::After
+                    if byte == b',' && behind.first() == Some(&b'"') && self.in_object() =>
+                {
+                    *at += 2;
+                    return self.key(chunk, at);
+                }
                 State::Literal(expected) => match self.literal(expected, byte, at)? {
                     Some(token) => return Ok(token),
                     None => continue,
@@ -193,10 +200,21 @@ impl Lexer {
                 continue;
             }
             self.began = Some(*at - 1);
+            if byte == b'"' && matches!(self.state, State::FirstKey | State::Key) {
+                return self.key(chunk, at);
+            }
             if let Some(token) = self.structure(byte)? {
                 return Ok(token);
             }
         }
+    }
+
+    /// A name, whose quote is behind the cursor already.
+    fn key(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Fault> {
+        self.began = Some(*at - 1);
+        self.state = State::String { key: true };
+        self.text.start(self.capture_keys);
+        self.string(true, chunk.get(*at..).unwrap_or_default(), at)
     }
 
     /// One byte between values; it is behind the cursor already.
@@ -206,11 +224,6 @@ impl Lexer {
             (State::Start, b'[') if self.root == Root::Container => self.open(false).map(Some),
             (State::Start, _) => Err(Fault("the document is not an object")),
             (State::End, _) => Err(Fault("something follows the document")),
-            (State::FirstKey | State::Key, b'"') => {
-                self.state = State::String { key: true };
-                self.text.start(self.capture_keys);
-                Ok(None)
-            }
             (State::Colon, b':') => {
                 self.state = State::Value;
                 Ok(None)
@@ -289,6 +302,10 @@ impl Lexer {
             (false, _) => Token::More,
             (true, true) => {
                 self.state = State::Colon;
+                if rest.get(read) == Some(&b':') {
+                    *at += 1;
+                    self.state = State::Value;
+                }
                 Token::Key
             }
             (true, false) => {

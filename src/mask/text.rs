@@ -62,6 +62,19 @@ impl Text {
     /// This is no valid JSON string.
     #[inline]
     pub fn read(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
+        let between = matches!(self.escape, Escape::None);
+        if between && self.cut.is_empty() && self.high.is_none() {
+            // Most strings are short and plain.
+            let (plain, rest) = bytes.split_at(printable(bytes));
+            if rest.first() == Some(&b'"') {
+                self.keep(plain);
+                return Ok((plain.len() + 1, true));
+            }
+        }
+        self.read_closely(bytes)
+    }
+
+    fn read_closely(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
         let mut rest = bytes;
         while let Some((&byte, behind)) = rest.split_first() {
             match self.escape {
@@ -95,11 +108,8 @@ impl Text {
     }
 
     /// Text without quote and backslash; `complete` if one of the two follows.
-    #[inline]
     fn plain(&mut self, plain: &[u8], complete: bool) -> Result<(), Fault> {
-        if self.capturing {
-            self.keep(plain);
-        }
+        self.keep(plain);
         let printable_ascii = plain
             .iter()
             .fold(true, |all, byte| all & (0x20..0x80).contains(byte));
@@ -160,9 +170,7 @@ impl Text {
             b't' => b'\t',
             _ => return Err(BAD_ESCAPE),
         };
-        if self.capturing {
-            self.keep(&[character]);
-        }
+        self.keep(&[character]);
         Ok(())
     }
 
@@ -187,19 +195,44 @@ impl Text {
             None => char::from_u32(unit),
         };
         let character = character.ok_or(LONE_SURROGATE)?;
-        if self.capturing {
-            self.keep(character.encode_utf8(&mut [0; 4]).as_bytes());
-        }
+        self.keep(character.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())
     }
 
+    /// Captures the text, if that is on.
+    #[inline]
     fn keep(&mut self, bytes: &[u8]) {
+        if !self.capturing {
+            return;
+        }
         if self.captured.len() + bytes.len() > MAX_CAPTURED {
             self.too_long = true;
         } else {
             self.captured.extend_from_slice(bytes);
         }
     }
+}
+
+/// How many bytes at the beginning are printable ASCII, neither quote nor backslash. It looks
+/// at 64 bytes at most, eight at a time.
+#[inline]
+fn printable(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let (words, tail) = bytes.get(..64).unwrap_or(bytes).as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of the lowest byte below the one that is subtracted, and maybe of others
+        // above it.
+        let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word;
+        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let others = (is(b'"') | is(b'\\') | below(word, b' ') | word) & HIGH;
+        if others != 0 {
+            return number * 8 + (others.trailing_zeros() / 8) as usize;
+        }
+    }
+    let plain = |byte: &&u8| matches!(**byte, b' '..=b'~') && !matches!(**byte, b'"' | b'\\');
+    words.len() * 8 + tail.iter().take_while(plain).count()
 }
 
 const NOT_UTF8: Fault = Fault("a string is not UTF-8");
