@@ -1,9 +1,11 @@
 //! Part of ⑦ mask: what detectors find in the strings of a document while it passes.
 //!
-//! The prefilter looks at each chunk once and names the places where something may stand.
-//! Only a string at such a place, or one that is cut by the end of a chunk, is looked at as a
-//! whole; all others pass untouched.
+//! The prefilter runs ahead, a window at a time, and names the places where something may
+//! stand. Only a string at such a place, or one that is cut by the end of a chunk, is looked
+//! at as a whole; all others pass untouched. What is hidden anyway is in no window but by
+//! chance: in a list of Secrets that is most of the bytes.
 
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -21,11 +23,25 @@ const EVERYWHERE: &str = "**";
 /// A name beside a value: longer ones are cut, and tell all the same.
 const NAME: usize = 64;
 
+/// How far the prefilter runs ahead, at least and at most.
+const AHEAD: RangeInclusive<usize> = 64..=16 * 1024;
+
+/// So much of a chunk that nobody asked about is worth a window that ends before it.
+const GAP: usize = 128;
+
 pub(super) struct Finder {
     masking: Arc<Masking>,
-    /// Places in the chunk at which something may stand.
+    /// The part of the chunk that the prefilter has seen last.
+    window: Range<usize>,
+    /// Places in it at which something may stand.
     hints: Vec<usize>,
     next: usize,
+    /// How long the next window is, if nothing is expected.
+    ahead: usize,
+    /// The strings from here to there were asked about without a gap.
+    asked: Range<usize>,
+    /// How long such a stretch was, before the last gap.
+    expected: Option<usize>,
     in_string: bool,
     /// The value at hand is a member, and its name is complete.
     member: bool,
@@ -50,8 +66,12 @@ impl Finder {
     pub fn new(masking: Arc<Masking>) -> Self {
         Self {
             masking,
+            window: 0..0,
             hints: Vec::new(),
             next: 0,
+            ahead: *AHEAD.start(),
+            asked: 0..0,
+            expected: None,
             in_string: false,
             member: false,
             named: false,
@@ -61,20 +81,18 @@ impl Finder {
     }
 
     /// A new chunk begins.
-    pub fn begin(&mut self, chunk: &[u8]) {
-        self.hints.clear();
-        self.hints.extend(self.masking.detectors().hints(chunk));
-        self.next = 0;
+    pub fn begin(&mut self) {
+        (self.window, self.asked) = (0..0, 0..0);
     }
 
     /// A member's name ended before `end`.
     #[inline]
-    pub fn key(&mut self, began: Option<usize>, end: usize) {
+    pub fn key(&mut self, chunk: &[u8], began: Option<usize>, end: usize) {
         self.member = true;
-        self.named = self.is_hinted(began, end);
+        self.named = self.is_hinted(chunk, began, end);
     }
 
-    /// A string, or another scalar, begins.
+    /// A string, or something that is not looked at, begins.
     #[inline]
     pub fn value(&mut self, string: bool) {
         self.in_string = string;
@@ -107,11 +125,11 @@ impl Finder {
     /// A scalar ended before `end`: whether it is a member's value, if it is a string to look
     /// at.
     #[inline]
-    pub fn ended(&mut self, began: Option<usize>, end: usize) -> Option<bool> {
+    pub fn ended(&mut self, chunk: &[u8], began: Option<usize>, end: usize) -> Option<bool> {
         let (member, named) = (self.member, self.named);
         self.opened();
         let looked = std::mem::take(&mut self.in_string)
-            && (self.is_hinted(began, end) || named || !self.beside.is_empty());
+            && (named || !self.beside.is_empty() || self.is_hinted(chunk, began, end));
         looked.then_some(member)
     }
 
@@ -183,15 +201,47 @@ impl Finder {
         &self.masking
     }
 
+    /// Whether something may stand in the string between these places. They ascend from one
+    /// question to the next.
     #[inline]
-    fn is_hinted(&mut self, began: Option<usize>, end: usize) -> bool {
+    fn is_hinted(&mut self, chunk: &[u8], began: Option<usize>, end: usize) -> bool {
         let Some(began) = began else {
             return true;
         };
+        if began.saturating_sub(self.asked.end) > GAP {
+            self.expected = Some(self.asked.len());
+            self.asked.start = began;
+        }
+        self.asked.end = end;
+        if end > self.window.end {
+            self.look_ahead(chunk, began, end);
+        }
         while self.hints.get(self.next).is_some_and(|hint| *hint < began) {
             self.next += 1;
         }
         self.hints.get(self.next).is_some_and(|hint| *hint < end)
+    }
+
+    /// The next window begins at `began`, and `end` is in it. Lists repeat themselves: after a
+    /// gap it is as long as the last stretch without one.
+    fn look_ahead(&mut self, chunk: &[u8], began: usize, end: usize) {
+        let ahead = match self.expected.take() {
+            Some(stretch) => {
+                self.ahead = *AHEAD.start();
+                stretch
+            }
+            None => {
+                let ahead = self.ahead;
+                self.ahead = (2 * ahead).min(*AHEAD.end());
+                ahead
+            }
+        };
+        self.window = began..(began + ahead).min(chunk.len()).max(end);
+        let window = chunk.get(self.window.clone()).unwrap_or_default();
+        let hints = self.masking.detectors().hints(window);
+        self.hints.clear();
+        self.hints.extend(hints.map(|hint| began + hint));
+        self.next = 0;
     }
 }
 

@@ -17,6 +17,7 @@ mod masks;
 mod packed;
 mod quoted;
 mod restored;
+mod windows;
 
 const CANARY: &str = "canary-7f3a";
 const LAST: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -76,7 +76,7 @@ impl Walk {
         self.hold.begin();
         self.lexer.begin();
         if let Some(finder) = &mut self.finder {
-            finder.begin(chunk);
+            finder.begin();
         }
         let mut at = 0;
         loop {
@@ -91,7 +91,7 @@ impl Walk {
                         trail.member(self.lexer.text());
                     }
                     if let Some(finder) = &mut self.finder {
-                        finder.key(self.lexer.began(), at);
+                        finder.key(chunk, self.lexer.began(), at);
                     }
                 }
                 Token::Open { object } => self.open(chunk, at - 1, object)?,
@@ -193,18 +193,14 @@ impl Walk {
             Treat::Enter(shape) => shape.elements,
             treat => treat,
         };
+        let hidden = matches!(treat, Treat::Hide(_)) && !null;
         if let Some(finder) = &mut self.finder {
-            finder.value(first == b'"');
-            if !null
-                && self
-                    .trail
-                    .as_ref()
-                    .is_some_and(|trail| trail.hidden().is_some())
-            {
-                finder.must_look();
-            }
-            // A manifest hides what no detector knows.
-            if first == b'"' && self.lexer.text() == LAST_APPLIED.as_bytes() {
+            finder.value(first == b'"' && !hidden);
+            let hidden_by = self.trail.as_ref().and_then(Trail::hidden);
+            let is_named = !null && hidden_by.is_some();
+            // It hides what no detector knows.
+            let is_manifest = first == b'"' && self.lexer.text() == LAST_APPLIED.as_bytes();
+            if !hidden && (is_named || is_manifest) {
                 finder.must_look();
             }
         }
@@ -238,7 +234,10 @@ impl Walk {
             return;
         };
         let began = self.lexer.began();
-        let Some(member) = finder.ended(began, end).filter(|_| !self.hold.is_hiding()) else {
+        let Some(member) = finder
+            .ended(chunk, began, end)
+            .filter(|_| !self.hold.is_hiding())
+        else {
             return;
         };
         let depth = self.frames.len();
