@@ -1,5 +1,6 @@
 //! What reaches an agent of what the cluster says: the real API server, the real kubectl.
 
+mod aggregated;
 mod clients;
 mod everywhere;
 mod kubectl;

@@ -25,6 +25,7 @@ pub type Body = BoxBody<Bytes, std::io::Error>;
 /// The cluster: how to reach it, and how often it was connected to.
 pub struct Upstream {
     pub kubeconfig: PathBuf,
+    pub port: u16,
     pub connections: Arc<AtomicUsize>,
 }
 
@@ -76,6 +77,7 @@ where
     });
     Upstream {
         kubeconfig,
+        port,
         connections,
     }
 }
