@@ -20,7 +20,7 @@ use super::rules::Masking;
 /// Where detectors look.
 const EVERYWHERE: &str = "**";
 
-/// A name beside a value: longer ones are cut, and tell all the same.
+/// So much of a name beside a value is enough: its last words tell.
 const NAME: usize = 64;
 
 /// How far the prefilter runs ahead, at least and at most.
@@ -263,7 +263,7 @@ fn names<'t>(key: Option<&[u8]>, text: &'t [u8]) -> Option<&'t [u8]> {
         Some(_) => return None,
         None => text.strip_prefix(b"--")?,
     };
-    let name = name.get(..NAME).unwrap_or(name);
+    let name = name.get(name.len().saturating_sub(NAME)..).unwrap_or(name);
     Detectors::is_telling(name).then_some(name)
 }
 

@@ -107,3 +107,19 @@ pub(super) fn is_followed(bytes: &[u8], name: &Range<usize>, json: bool) -> bool
         _ => false,
     }
 }
+
+/// Strings that are longer are no names, however they are escaped.
+pub(super) const LONGEST_NAME: usize = 640;
+
+/// The quotes of the string of raw JSON around this part of it, as far as they are near.
+pub(super) fn quotes_around(bytes: &[u8], part: &Range<usize>) -> (Option<usize>, Option<usize>) {
+    let is_escaped = |at: usize| {
+        let before = bytes.get(..at).unwrap_or_default().iter().rev();
+        before.take_while(|byte| **byte == b'\\').count() % 2 == 1
+    };
+    let is_quote = |at: &usize| bytes.get(*at) == Some(&b'"') && !is_escaped(*at);
+    let oldest = part.start.saturating_sub(LONGEST_NAME);
+    let first = (oldest..part.start).rev().find(is_quote);
+    let last = (part.end..part.end + LONGEST_NAME).find(is_quote);
+    (first, last)
+}

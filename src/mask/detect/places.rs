@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::guards::{hides, is_followed};
+use super::guards::{LONGEST_NAME, hides, is_followed, quotes_around};
 use super::literals::{Hits, Literals, Meaning};
 use super::names::{self, Telling};
 use super::plain::begins_word;
@@ -34,6 +34,8 @@ pub(super) struct Places<'t> {
     next: Vec<Option<(usize, Place)>>,
     /// Up to here names were looked at, by each search of its own.
     named: Vec<usize>,
+    /// And up to here whole strings.
+    asked: Vec<usize>,
 }
 
 impl<'t> Places<'t> {
@@ -51,6 +53,7 @@ impl<'t> Places<'t> {
                 .chain([None])
                 .collect(),
             named: literals.searches.iter().map(|_| 0).collect(),
+            asked: literals.searches.iter().map(|_| 0).collect(),
         };
         for source in 0..places.next.len() {
             places.advance(source);
@@ -84,7 +87,7 @@ impl<'t> Places<'t> {
                     }
                     let name = names::around(self.bytes, &hit);
                     *named = name.end;
-                    self.name(name)
+                    self.name(source, name)
                 }
                 Meaning::Gzip => begins_word(self.bytes, hit.start).then(|| {
                     let run = runs::base64_around(self.bytes, hit.start);
@@ -102,12 +105,29 @@ impl<'t> Places<'t> {
     }
 
     /// A telling name, if a value may be beside it.
-    fn name(&self, name: Range<usize>) -> Option<Place> {
-        if !is_followed(self.bytes, &name, self.json) {
+    fn name(&mut self, source: usize, name: Range<usize>) -> Option<Place> {
+        let followed = is_followed(self.bytes, &name, self.json);
+        let telling = followed.then(|| names::telling_in(self.bytes, &name));
+        let telling = telling.flatten();
+        let telling = telling.or_else(|| self.whole_name(source, &name))?;
+        Some(Place::Name(telling, name))
+    }
+
+    /// The same if all of the JSON string around it is one name, though with other letters
+    /// than names have (`api key`, `password (db)`).
+    fn whole_name(&mut self, source: usize, part: &Range<usize>) -> Option<Telling> {
+        let asked = self.asked.get_mut(source)?;
+        if !self.json || part.start < *asked {
             return None;
         }
-        let telling = names::telling_in(self.bytes, &name)?;
-        Some(Place::Name(telling, name))
+        let (first, last) = quotes_around(self.bytes, part);
+        *asked = last.unwrap_or(part.end + LONGEST_NAME);
+        let string = self.bytes.get(first?..=last?)?;
+        if string.len() == part.len() + 2 {
+            return None;
+        }
+        let name = serde_json::from_slice::<String>(string).ok()?;
+        names::telling(name.as_bytes())
     }
 }
 
