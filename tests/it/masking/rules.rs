@@ -38,7 +38,7 @@ fn fields_that_a_rule_names_are_hidden_and_nobody_selects_by_them() {
         ];
         control.kubectl(&create).unwrap();
         control
-            .kubectl(&["-n", &namespace, "label", "configmap", "c", "tier=gold"])
+            .kubectl(&["-n", &namespace, "label", "configmap", "c", "tier=first-of-9"])
             .unwrap();
         let file = world.dir.join(format!("{namespace}.yaml"));
         std::fs::write(&file, format!("{ALLOW}{MASKS}")).unwrap();
@@ -57,13 +57,13 @@ fn fields_that_a_rule_names_are_hidden_and_nobody_selects_by_them() {
             assert_eq!(status, 200, "{answer}");
             let text = answer.to_string();
             assert!(
-                !text.contains("up-there") && !text.contains("gold"),
+                !text.contains("up-there") && !text.contains("first-of-9"),
                 "{text}"
             );
             assert!(text.contains("\"door\":\"open\""), "{text}");
         }
         for (query, status) in [
-            ("tier%3Dgold", 403),
+            ("tier%3Dfirst-of-9", 403),
             ("tier%3Diron", 403),
             ("other%3Dx", 200),
         ] {
