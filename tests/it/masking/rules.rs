@@ -38,7 +38,14 @@ fn fields_that_a_rule_names_are_hidden_and_nobody_selects_by_them() {
         ];
         control.kubectl(&create).unwrap();
         control
-            .kubectl(&["-n", &namespace, "label", "configmap", "c", "tier=first-of-9"])
+            .kubectl(&[
+                "-n",
+                &namespace,
+                "label",
+                "configmap",
+                "c",
+                "tier=first-of-9",
+            ])
             .unwrap();
         let file = world.dir.join(format!("{namespace}.yaml"));
         std::fs::write(&file, format!("{ALLOW}{MASKS}")).unwrap();
