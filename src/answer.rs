@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::forward::{Upstream, next_piece};
-use crate::mask::{Masked, Masker, Plan};
+use crate::mask::{Masked, Masker, Packer, Plan};
 use crate::record::entry::Ended;
 use crate::record::{Durable, Record};
 use crate::refusal::Refusal;
@@ -99,13 +99,13 @@ pub async fn masked(
     let mut first = Masked::default();
     let mut read = 0;
     let endless = plan.is_endless() && parts.status.is_success();
-    let packer = plan.packer();
     loop {
-        let long = match packer {
-            Some(_) => first.remaining() >= PACKED,
-            None => read > WHOLE,
+        let long = match plan.packs() {
+            true => first.remaining() >= PACKED,
+            false => read > WHOLE,
         };
         if endless || long {
+            let packer = plan.packs().then(Packer::new);
             if packer.is_some() {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
                 headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use http::Method;
 
 use super::fields::{ANY, SECRET, SECRET_BODY, SECRET_PATCH, Shape, TOKEN};
-use super::packed::Packer;
 use super::paths::Paths;
 use super::rules::{Masking, Masks};
 use crate::identify::Caller;
@@ -84,10 +83,11 @@ impl Plan {
         )
     }
 
-    /// A packer, if the client takes gzip, and the answer has a body and an end: what waits to
-    /// be packed must not keep an event, or a line of a log, from whoever watches.
-    pub fn packer(&self) -> Option<Packer> {
-        (self.gzip && !self.bodiless && !self.is_endless()).then(Packer::new)
+    /// Whether a long answer is packed: if the client takes gzip, and the answer has a body and
+    /// an end. What waits to be packed must not keep an event, or a line of a log, from whoever
+    /// watches.
+    pub fn packs(&self) -> bool {
+        self.gzip && !self.bodiless && !self.is_endless()
     }
 
     pub(super) fn of(info: &RequestInfo, method: &Method, masking: Arc<Masking>) -> Self {

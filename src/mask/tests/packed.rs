@@ -28,8 +28,7 @@ fn only_an_answer_with_a_body_and_an_end_is_packed() {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let head = parse::head("prod".into(), &method, path, query, &headers).unwrap();
         let ask = head.with_body(Bytes::new(), &Embedders::default()).unwrap();
-        let is_packed = plan_of(&ask).packer().is_some();
-        assert_eq!(is_packed, packed, "{method} {path} {query:?}");
+        assert_eq!(plan_of(&ask).packs(), packed, "{method} {path} {query:?}");
     }
 }
 
