@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::coding::thousandths;
 use super::{RequestInfo, malformed};
 use crate::refusal::Refusal;
 
@@ -119,7 +120,7 @@ impl<'a> Clause<'a> {
                 return None;
             }
             if name == "q" {
-                clause.excluded = is_zero(value)?;
+                clause.excluded = thousandths(value)? == 0;
                 clause.quality = Some(value);
             } else if clause.params.iter().any(|(other, _)| *other == name) {
                 return None;
@@ -205,18 +206,6 @@ impl<'a> Clause<'a> {
             let _ = write!(text, ";profile={profile}");
         }
         Some(text)
-    }
-}
-
-/// Whether a q-value is zero; none if it is no q-value (RFC 9110, 12.4.2).
-fn is_zero(value: &str) -> Option<bool> {
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-    let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let zero = fraction.bytes().all(|byte| byte == b'0');
-    match whole {
-        "0" if digits => Some(zero),
-        "1" if digits && zero => Some(false),
-        _ => None,
     }
 }
 

@@ -41,8 +41,8 @@ fn read(member: &str) -> Option<(String, u16)> {
     Some((coding.trim().to_ascii_lowercase(), quality))
 }
 
-/// A q-value (RFC 9110, 12.4.2).
-fn thousandths(text: &str) -> Option<u16> {
+/// A q-value in thousandths (RFC 9110, 12.4.2).
+pub(super) fn thousandths(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
