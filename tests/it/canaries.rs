@@ -106,13 +106,15 @@ pub fn around(bytes: &[u8], form: &str) -> String {
 }
 
 /// Every file below a directory, with its path.
-pub fn files(dir: &Path, places: &mut Vec<(String, Vec<u8>)>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+pub fn files(dir: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
         if path.is_dir() {
-            files(&path, places);
+            all.extend(files(&path)?);
         } else {
-            places.push((path.display().to_string(), std::fs::read(path).unwrap()));
+            all.push((path.display().to_string(), std::fs::read(path)?));
         }
     }
+    Ok(all)
 }

@@ -264,8 +264,8 @@ impl World {
     /// Everything the gate keeps on disk: ledger, index, blobs.
     pub fn kept(&self, data: &Path) -> Vec<u8> {
         loop {
-            match everything_in(data) {
-                Ok(all) => return all,
+            match crate::canaries::files(data) {
+                Ok(files) => return files.into_iter().flat_map(|(_, bytes)| bytes).collect(),
                 // A running gate renames and removes files: what was in them is elsewhere now.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => panic!("{}: {error}", data.display()),
@@ -321,19 +321,6 @@ impl World {
             .await
             .unwrap()
     }
-}
-
-fn everything_in(directory: &Path) -> std::io::Result<Vec<u8>> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        all.extend(if path.is_dir() {
-            everything_in(&path)?
-        } else {
-            std::fs::read(path)?
-        });
-    }
-    Ok(all)
 }
 
 /// The program under test.

@@ -159,7 +159,7 @@ impl Stand {
         self.take("metrics", metrics.as_bytes());
         self.served.stop();
         let mut places = self.places.into_inner().unwrap();
-        files(&self.dir.join("data"), &mut places);
+        places.extend(files(&self.dir.join("data")).unwrap());
         let log = std::fs::read(self.dir.join("data.log")).unwrap();
         places.push(("the log".to_owned(), log));
         for (place, text) in [

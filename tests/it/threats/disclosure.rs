@@ -102,7 +102,7 @@ fn threat_20_no_secret_and_no_token_is_found_in_what_the_gate_keeps_or_says() {
         served.stop();
         let mut places = answers;
         places.push(("the log".to_owned(), std::fs::read(&log).unwrap()));
-        files(&data, &mut places);
+        places.extend(files(&data).unwrap());
         assert!(planted.len() > 20 && places.len() > 60);
         let mut leaks = Vec::new();
         for canary in &planted {
