@@ -96,6 +96,14 @@ impl Detectors {
         self.look(text, name, true)
     }
 
+    /// Where in lines of text something may stand: ascending offsets.
+    ///
+    /// If [`Self::scan`] finds anything in a line, there is a hint within that line. Unlike in
+    /// JSON, a value may stand without quotes beside a name that has them.
+    pub fn hints_in_lines<'t>(&'t self, lines: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+        Places::new(&self.literals, lines, false).map(|(at, _)| at)
+    }
+
     /// Whether a name is that of a secret value (`db_password`, `apiKey`), and not of the name
     /// or place of one (`secretName`, `tokenPath`).
     pub fn is_telling(name: &[u8]) -> bool {

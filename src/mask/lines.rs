@@ -97,7 +97,8 @@ impl Lines {
             || lines
                 .split(|byte| *byte == b'\n')
                 .all(|line| line.len() < WINDOW);
-        short && self.masking.detectors().hints(lines).next().is_none()
+        let detectors = self.masking.detectors();
+        short && detectors.hints_in_lines(lines).next().is_none()
     }
 
     /// All lines of what is held that are whole, behind `first`.
@@ -127,7 +128,7 @@ impl Lines {
         let lines = self.held.get(..whole).unwrap_or_default();
         let at = match lines {
             [] => Vec::new(),
-            lines => self.masking.detectors().hints(lines).collect(),
+            lines => self.masking.detectors().hints_in_lines(lines).collect(),
         };
         Hints { at, whole }
     }

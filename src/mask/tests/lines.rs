@@ -71,6 +71,19 @@ fn threat_18_a_value_in_the_line_behind_its_name_is_hidden() {
 }
 
 #[test]
+fn threat_18_a_value_without_quotes_beside_a_quoted_name_is_hidden() {
+    for (before, after) in [
+        ("\"password\": ", "\n"),
+        ("\"password\":", "\nnext\n"),
+        ("x {\"a\":b,\"password\":", ",\"c\":d}\n"),
+        ("- \"db_password\" : ", "\r\nnext\n"),
+    ] {
+        let said = format!("{before}hunter2{after}");
+        assert_eq!(masked(&said), format!("{before}{MASK}{after}"));
+    }
+}
+
+#[test]
 fn threat_18_a_private_key_over_many_lines_is_dropped_to_its_end() {
     let key =
         format!("-----BEGIN RSA PRIVATE KEY-----\n{BODY}\n{BODY}\n-----END RSA PRIVATE KEY-----\n");

@@ -18,6 +18,12 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 1..4).prop_map(|parts| parts.concat())
 }
 
+/// Lines in which something may be found, some of them with the value of a quoted name.
+fn line() -> impl Strategy<Value = String> {
+    let pair = "\"(password|token|x)\" ?: ?[\"a-z\\[{-][a-z0-9]{0,12}";
+    prop_oneof![text(), pair].prop_map(|line| line + "\n")
+}
+
 /// How one character is written in JSON, by chance.
 fn escaped(text: &str, seed: u64) -> String {
     let mut raw = String::new();
@@ -90,5 +96,21 @@ proptest! {
     #[test]
     fn what_is_found_gave_a_hint(text in text(), name in prop::option::of(NAME), seed in any::<u64>()) {
         promise(Detectors::standard(), &text, name.as_deref(), seed);
+    }
+
+    #[test]
+    fn what_is_found_in_a_line_gave_a_hint(texts in prop::collection::vec(line(), 1..6)) {
+        let detectors = Detectors::standard();
+        let lines = texts.concat();
+        let hints: Vec<usize> = detectors.hints_in_lines(lines.as_bytes()).collect();
+        prop_assert!(hints.is_sorted());
+        let mut at = 0;
+        for line in lines.split_inclusive('\n') {
+            let place = at..at + line.len();
+            at = place.end;
+            let hinted = hints.iter().any(|hint| place.contains(hint));
+            let found = detectors.scan(line.as_bytes(), None);
+            prop_assert!(hinted || found.is_empty(), "no hint for {line:?} in {lines:?}");
+        }
     }
 }
