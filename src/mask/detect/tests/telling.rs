@@ -17,6 +17,9 @@ const TELLING: &[&str] = &[
     "dbPassword",
     "db.password",
     "spring.datasource.password",
+    "api key",
+    "Shared access key",
+    "API (KEY)",
     "POSTGRES_PASSWORD",
     "PGPASSWORD",
     "MYSQL_PWD",
@@ -163,7 +166,7 @@ proptest! {
     #[test]
     fn every_telling_name_holds_what_the_prefilter_looks_for(
         words in prop::collection::vec(word(), 1..5),
-        joint in prop::sample::select(vec!["", "_", "-", "."]),
+        joint in prop::sample::select(vec!["", "_", "-", ".", " ", " - ", "/", "!", "é", " ("]),
     ) {
         let name = words.join(joint);
         let seen = STEMS.iter().any(|stem| name.contains(stem));
