@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memmem, memrchr};
 
 use super::detect::{Detectors, Found};
@@ -46,6 +46,10 @@ pub(super) struct Lines {
     key: Option<usize>,
     /// The last line, if it ends with a name that tells of a value in the next one.
     named: Option<Bytes>,
+    /// How much of what is held is out already.
+    shown: usize,
+    /// How much of it is the end of what a long line was cut behind.
+    before: usize,
     counts: Counts,
 }
 
@@ -57,6 +61,8 @@ impl Lines {
             window: WINDOW,
             key: None,
             named: None,
+            shown: 0,
+            before: 0,
             counts: Counts::default(),
         }
     }
@@ -106,11 +112,12 @@ impl Lines {
         let mut out = BytesMut::new();
         let hints = self.hints();
         let mut at = 0;
-        while let Some(piece) = self.piece()? {
+        while let Some((piece, kept)) = self.piece()? {
             let place = at..at + piece.len();
-            at = place.end;
+            at = place.end - kept;
             let hinted = hints.holds(&place);
             out.extend_from_slice(&self.line(piece, hinted).unwrap_or_default());
+            self.shown += kept;
         }
         if out.is_empty() {
             return Ok(first);
@@ -133,20 +140,28 @@ impl Lines {
         Hints { at, whole }
     }
 
-    /// The next line, or of a long one as much as nothing that is found in it goes beyond;
-    /// none if more bytes are needed. Where it ends does not depend on how they came.
-    fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
+    /// The next line, or of a long one as much as nothing that is found in it goes beyond,
+    /// and how much of it is held on to, as what stands before the rest: a name, maybe, and
+    /// its value comes. None if more bytes are needed. Where it ends does not depend on how
+    /// they came.
+    fn piece(&mut self) -> Result<Option<(Bytes, usize)>, Fault> {
         loop {
             let seen = self.held.get(..self.window.min(self.held.len()));
             let seen = seen.unwrap_or_default();
-            let end = match memchr(b'\n', seen) {
-                Some(end) => end + 1,
-                None if seen.len() < self.window => return Ok(None),
-                None => self.cut(seen),
-            };
-            if end > 0 {
-                self.window = WINDOW;
-                return Ok(Some(self.held.split_to(end).freeze()));
+            if let Some(end) = memchr(b'\n', seen).map(|end| end + 1) {
+                (self.window, self.before) = (WINDOW, 0);
+                return Ok(Some((self.held.split_to(end).freeze(), 0)));
+            }
+            if seen.len() < self.window {
+                return Ok(None);
+            }
+            let end = self.cut(seen);
+            if end > self.before {
+                let kept = end.min(MARGIN);
+                let piece = Bytes::copy_from_slice(seen.get(..end).unwrap_or_default());
+                self.held.advance(end - kept);
+                (self.window, self.before) = (WINDOW, kept);
+                return Ok(Some((piece, kept)));
             }
             if self.window == MAX_HELD {
                 return Err(Fault("a value in a line is too long to be hidden"));
@@ -168,41 +183,35 @@ impl Lines {
             })
     }
 
-    /// A line as it may go out; none for one that is dropped. `hinted`: something may stand in
-    /// it.
+    /// A line as it may go out, but for what was shown of it; none for one that is dropped.
+    /// `hinted`: something may stand in it.
     fn line(&mut self, line: Bytes, hinted: bool) -> Option<Bytes> {
+        let shown = self.shown.min(line.len());
+        self.shown -= shown;
         if let Some(dropped) = self.key {
-            let dropped = dropped + line.len();
-            let ends = memmem::find(&line, END).is_some();
+            let dropped = dropped + line.len() - shown;
+            let rest = line.get(shown.saturating_sub(END.len() - 1)..);
+            let ends = memmem::find(rest.unwrap_or_default(), END).is_some();
             self.key = (!ends && dropped < MAX_KEY).then_some(dropped);
             return None;
         }
         let named = self.named.take().unwrap_or_default();
-        self.named = Some(line.clone()).filter(|line| ends_with_name(line));
+        let broken = line.ends_with(b"\n");
+        if broken && ends_with_name(&line) {
+            self.named = Some(line.clone());
+        }
         // The first line of a private key gives a hint, too: its detector is always on.
         if named.is_empty() && !hinted {
-            return Some(line);
+            return Some(line.slice(shown..));
         }
-        // Between the two lines stands the time, where it is asked for.
-        let skipped = match named.is_empty() {
-            true => 0,
-            false => timestamp(&line),
-        };
-        let text = [&*named, line.get(skipped..).unwrap_or_default()].concat();
-        let mut found = self.masking.detectors().scan(&text, None);
-        // What stands in the line before is hidden already.
-        found.retain(|found| found.end > named.len());
-        found.iter_mut().for_each(|found| {
-            found.start = found.start.saturating_sub(named.len()) + skipped;
-            found.end = found.end - named.len() + skipped;
-        });
+        let mut found = self.found(&named, &line);
         let hides_keys = self.masking.found(PRIVATE_KEY).is_some();
         if let Some(start) = opens_key(&line).filter(|_| hides_keys) {
             found.retain(|found| found.start < start);
             found
                 .iter_mut()
                 .for_each(|found| found.end = found.end.min(start));
-            let end = line.len() - usize::from(line.ends_with(b"\n"));
+            let end = line.len() - usize::from(broken);
             let detector = "private-key";
             found.push(Found {
                 detector,
@@ -211,14 +220,42 @@ impl Lines {
             });
             self.key = Some(line.len() - start);
         }
+        Some(self.hidden(&line.slice(shown..), shown, found))
+    }
+
+    /// What is found in a line, behind the one that ends with a name.
+    fn found(&self, named: &[u8], line: &[u8]) -> Vec<Found> {
+        // Between the two lines stands the time, where it is asked for.
+        let skipped = match named.is_empty() {
+            true => 0,
+            false => timestamp(line),
+        };
+        let text = [named, line.get(skipped..).unwrap_or_default()].concat();
+        let mut found = self.masking.detectors().scan(&text, None);
+        // What stands in the line before is hidden already.
+        found.retain(|found| found.end > named.len());
+        found.iter_mut().for_each(|found| {
+            found.start = found.start.saturating_sub(named.len()) + skipped;
+            found.end = found.end - named.len() + skipped;
+        });
+        found
+    }
+
+    /// A part of a line, which begins at `start`, as it may go out.
+    fn hidden(&mut self, part: &Bytes, start: usize, mut found: Vec<Found>) -> Bytes {
+        found.retain(|found| found.end > start && found.start < start + part.len());
+        found.iter_mut().for_each(|found| {
+            found.start = found.start.saturating_sub(start);
+            found.end = found.end.min(start + part.len()) - start;
+        });
         if found.is_empty() {
-            return Some(line);
+            return part.clone();
         }
-        let (masked, by) = hide(&line, &found, &self.masking);
+        let (masked, by) = hide(part, &found, &self.masking);
         for rule in by {
             self.counts.add(&rule, "log", 1);
         }
-        Some(masked.into())
+        masked.into()
     }
 }
 

@@ -137,6 +137,32 @@ fn threat_18_a_long_line_is_masked_across_every_border() {
 }
 
 #[test]
+fn threat_18_no_border_in_a_long_line_parts_a_value_from_its_name() {
+    let border = 64 * 1024 - 4096;
+    let (before, after) = (b"x ".repeat(border / 2), b" y".repeat(4 * 1024));
+    let said = "DB_PASSWORD: \"two words\"";
+    for back in (0..said.len() + 8).step_by(2) {
+        let line = |said: &str| [&before[back..], said.as_bytes(), &after].concat();
+        let text = line(said);
+        let chunks: Vec<&[u8]> = text.chunks(10_000 * (1 + back)).collect();
+        let (seen, summary) = log(&chunks);
+        let expected = line(&said.replace("two words", MASK));
+        assert!(seen.as_bytes() == expected, "{back} bytes before");
+        assert_eq!(summary.counts()[0].values, 1);
+    }
+    // The end of one key is not that of the next.
+    let keys = "-----END a----- -----BEGIN b PRIVATE KEY c";
+    let behind = format!("{}\nMIIE\n-----END b-----\nnext\n", " y".repeat(4 * 1024));
+    let (seen, _) = log(&[&before[100..], keys.as_bytes(), behind.as_bytes()]);
+    let expected = format!("-----END a----- {MASK}next\n");
+    assert!(seen.ends_with(&expected), "{}", &seen[before.len() - 100..]);
+    // What is longer than a window is hidden whole.
+    let long = format!("DB_PASSWORD=\"{}\" z\n", "a b ".repeat(17 * 1024));
+    let hidden = format!("DB_PASSWORD=\"{MASK}\" z\n");
+    assert_eq!(log(&[long.as_bytes()]).0, hidden);
+}
+
+#[test]
 fn other_types_are_refused_and_errors_are_json() {
     let info = info("get", "", "pods", "log");
     for content_type in [None, Some("application/octet-stream"), Some("text/html")] {
