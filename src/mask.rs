@@ -30,18 +30,22 @@ mod lines;
     reason = "for tests and fuzz targets"
 )]
 pub mod oracle;
+mod output;
 mod packed;
 mod paths;
 mod plan;
+mod prompt;
 mod quoted;
 mod restore;
 mod returned;
 mod rules;
 mod status;
+mod terminal;
 mod text;
 mod walk;
 
 pub use fields::{MASK, MASK_BASE64};
+pub use output::Output;
 pub use packed::Packer;
 pub use plan::Plan;
 pub use restore::{Restored, restore};
@@ -52,6 +56,7 @@ use json::{Fault, Root};
 use lines::Lines;
 use plan::Answer;
 use rules::Masking;
+use terminal::Source;
 use walk::Walk;
 
 /// The detectors: name, what it finds, and whether it is on unless a policy says otherwise.
@@ -336,14 +341,17 @@ fn mode(
                 && plain
                 && content_type.is_some_and(|t| plan::is_media_type(t, "text/plain")) =>
         {
-            return Ok(Mode::Lines(Box::new(Lines::new(plan.masking.clone()))));
+            return Ok(Mode::Lines(Box::new(Lines::new(
+                Source::Log,
+                plan.masking.clone(),
+            ))));
         }
         // What went wrong is said in JSON.
         Answer::Lines { .. } if !success => (plan::errors(), false),
         Answer::Public if plain && content_type.is_some_and(plan::is_public_type) => {
             return Ok(Mode::Public);
         }
-        Answer::Lines { .. } | Answer::Public | Answer::Unmaskable(_) => {
+        Answer::Lines { .. } | Answer::Public | Answer::Output | Answer::Unmaskable(_) => {
             return Err(of_type(content_type, content_encoding));
         }
     };

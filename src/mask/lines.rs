@@ -1,21 +1,24 @@
-//! Part of ⑦ mask: text that is made of lines, above all logs, masked line by line while it
-//! passes.
+//! Part of ⑦ mask: text that is made of lines, logs and what a process writes, masked line by
+//! line while it passes.
 //!
 //! A line waits until it is whole, and then goes out as it is but for what detectors found
 //! in it. A private key is written over several lines: from its first line on all is
-//! dropped until its last one. Nothing here depends on how the bytes are cut.
+//! dropped until its last one. Nothing here depends on how the bytes are cut; only what a
+//! process has not ended may go out before its line is whole, if the caller asks for it.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memmem};
 
 use super::detect::{Detectors, Found};
 use super::found::hide;
 use super::hold::Counts;
 use super::json::Fault;
+use super::prompt;
 use super::rules::Masking;
+use super::terminal::Source;
 
 /// So many bytes without a line break are looked at for themselves.
 const WINDOW: usize = 64 * 1024;
@@ -37,8 +40,9 @@ const END: &[u8] = b"-----END ";
 const KEY: &[u8] = b"PRIVATE KEY";
 
 pub(super) struct Lines {
+    source: Source,
     masking: Arc<Masking>,
-    /// What is not out yet: a line that is not whole.
+    /// A line that is not whole; of a long one the end.
     held: BytesMut,
     /// How much of a line is looked at, in bytes.
     window: usize,
@@ -54,8 +58,9 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub fn new(masking: Arc<Masking>) -> Self {
+    pub fn new(source: Source, masking: Arc<Masking>) -> Self {
         Self {
+            source,
             masking,
             held: BytesMut::new(),
             window: WINDOW,
@@ -72,10 +77,7 @@ impl Lines {
     /// # Errors
     /// Something to hide is longer than may be held back.
     pub fn feed(&mut self, chunk: &Bytes) -> Result<Bytes, Fault> {
-        let whole = match memrchr(b'\n', chunk) {
-            Some(last) => chunk.slice(..=last),
-            None => Bytes::new(),
-        };
+        let whole = chunk.slice(..self.source.whole(chunk));
         let goes_on = self.key.is_some() || self.named.is_some();
         if self.held.is_empty() && !goes_on && self.is_clean(&whole) {
             self.held
@@ -92,6 +94,25 @@ impl Lines {
         self.line(line, true).unwrap_or_default()
     }
 
+    /// Nothing has come for a moment: as much of the line that is not whole as may be shown,
+    /// and was not yet. All of it remains what the next bytes are read with.
+    pub fn pause(&mut self) -> Bytes {
+        if self.key.is_some() || self.shown == self.held.len() || self.held.len() > WINDOW {
+            return Bytes::new();
+        }
+        let line = Bytes::copy_from_slice(&self.held);
+        let named = self.named.clone().unwrap_or_default();
+        let text = [&*named, &*line].concat();
+        let end = prompt::end(self.masking.detectors(), &text);
+        let end = end.saturating_sub(named.len());
+        if end <= self.shown {
+            return Bytes::new();
+        }
+        let found = self.found(&named, &line);
+        let shown = std::mem::replace(&mut self.shown, end);
+        self.hidden(&line.slice(shown..end), shown, found)
+    }
+
     /// How many values were masked, by detector.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -104,7 +125,7 @@ impl Lines {
                 .split(|byte| *byte == b'\n')
                 .all(|line| line.len() < WINDOW);
         let detectors = self.masking.detectors();
-        short && detectors.hints_in_lines(lines).next().is_none()
+        short && self.source.is_plain(lines) && detectors.hints_in_lines(lines).next().is_none()
     }
 
     /// All lines of what is held that are whole, behind `first`.
@@ -131,7 +152,7 @@ impl Lines {
     /// Where in the whole lines of what is held something may stand: one look at all of them
     /// costs much less than one at each.
     fn hints(&self) -> Hints {
-        let whole = memrchr(b'\n', &self.held).map_or(0, |last| last + 1);
+        let whole = self.source.whole(&self.held);
         let lines = self.held.get(..whole).unwrap_or_default();
         let at = match lines {
             [] => Vec::new(),
@@ -148,7 +169,7 @@ impl Lines {
         loop {
             let seen = self.held.get(..self.window.min(self.held.len()));
             let seen = seen.unwrap_or_default();
-            if let Some(end) = memchr(b'\n', seen).map(|end| end + 1) {
+            if let Some(end) = self.source.line(seen) {
                 (self.window, self.before) = (WINDOW, 0);
                 return Ok(Some((self.held.split_to(end).freeze(), 0)));
             }
@@ -173,14 +194,7 @@ impl Lines {
     /// Where a text that goes on may be cut.
     fn cut(&self, text: &[u8]) -> usize {
         let cut = text.len().saturating_sub(MARGIN);
-        let found = self.masking.detectors().scan(text, None);
-        found
-            .iter()
-            .rev()
-            .fold(cut, |cut, found| match found.end > cut {
-                true => cut.min(found.start),
-                false => cut,
-            })
+        before(&self.source.scan(self.masking.detectors(), text), cut)
     }
 
     /// A line as it may go out, but for what was shown of it; none for one that is dropped.
@@ -191,13 +205,16 @@ impl Lines {
         if let Some(dropped) = self.key {
             let dropped = dropped + line.len() - shown;
             let rest = line.get(shown.saturating_sub(END.len() - 1)..);
-            let ends = memmem::find(rest.unwrap_or_default(), END).is_some();
+            let rest = self.source.seen(rest.unwrap_or_default());
+            let ends = memmem::find(&rest.text, END).is_some();
             self.key = (!ends && dropped < MAX_KEY).then_some(dropped);
             return None;
         }
+        let seen = self.source.seen(&line);
+        let hinted = hinted || !seen.is_all();
         let named = self.named.take().unwrap_or_default();
-        let broken = line.ends_with(b"\n");
-        if broken && ends_with_name(&line) {
+        let broken = self.source.whole(&line) == line.len();
+        if broken && ends_with_name(&seen.text) {
             self.named = Some(line.clone());
         }
         // The first line of a private key gives a hint, too: its detector is always on.
@@ -206,7 +223,8 @@ impl Lines {
         }
         let mut found = self.found(&named, &line);
         let hides_keys = self.masking.found(PRIVATE_KEY).is_some();
-        if let Some(start) = opens_key(&line).filter(|_| hides_keys) {
+        if let Some(start) = opens_key(&seen.text).filter(|_| hides_keys) {
+            let start = seen.origin(start);
             found.retain(|found| found.start < start);
             found
                 .iter_mut()
@@ -231,7 +249,7 @@ impl Lines {
             false => timestamp(line),
         };
         let text = [named, line.get(skipped..).unwrap_or_default()].concat();
-        let mut found = self.masking.detectors().scan(&text, None);
+        let mut found = self.source.scan(self.masking.detectors(), &text);
         // What stands in the line before is hidden already.
         found.retain(|found| found.end > named.len());
         found.iter_mut().for_each(|found| {
@@ -253,10 +271,19 @@ impl Lines {
         }
         let (masked, by) = hide(part, &found, &self.masking);
         for rule in by {
-            self.counts.add(&rule, "log", 1);
+            self.counts.add(&rule, self.source.path(), 1);
         }
         masked.into()
     }
+}
+
+/// The last place up to `at` that is in nothing that was found.
+pub(super) fn before(found: &[Found], at: usize) -> usize {
+    let finds = found.iter().rev();
+    finds.fold(at, |at, found| match found.end > at {
+        true => at.min(found.start),
+        false => at,
+    })
 }
 
 /// Where in some lines something may stand.
@@ -302,7 +329,7 @@ fn ends_with_name(line: &[u8]) -> bool {
 }
 
 /// Where a private key begins that does not end in the same line.
-fn opens_key(line: &[u8]) -> Option<usize> {
+pub(super) fn opens_key(line: &[u8]) -> Option<usize> {
     let start = memmem::rfind(line, BEGIN)?;
     let rest = line.get(start..)?;
     let is_key = memmem::find(rest, KEY).is_some();

@@ -33,6 +33,8 @@ pub(super) enum Answer {
     Lines { follow: bool },
     /// A public document of the API server that holds nothing of any tenant.
     Public,
+    /// What a process in a container writes, channel by channel: no answer of its own.
+    Output,
     /// Nothing that the gate could mask.
     Unmaskable(&'static str),
 }
@@ -66,13 +68,15 @@ impl Plan {
     /// # Errors
     /// [`Refusal::Unmaskable`].
     pub fn check(&self) -> Result<(), Refusal> {
-        match self.answer {
-            Answer::Unmaskable(what) => Err(Refusal::Unmaskable {
-                what,
-                inside: "no answer to this kind of request can be masked".to_owned(),
-            }),
-            Answer::Documents { .. } | Answer::Lines { .. } | Answer::Public => Ok(()),
-        }
+        let what = match self.answer {
+            Answer::Documents { .. } | Answer::Lines { .. } | Answer::Public => return Ok(()),
+            Answer::Output => CHANNEL,
+            Answer::Unmaskable(what) => what,
+        };
+        Err(Refusal::Unmaskable {
+            what,
+            inside: "no answer to this kind of request can be masked".to_owned(),
+        })
     }
 
     /// Whether the answer flows until either side ends it: a watch, or a log that is followed.
@@ -165,7 +169,8 @@ fn of_resource(info: &RequestInfo) -> Answer {
     }
     match info.subresource.as_str() {
         "log" => Answer::Lines { follow: false },
-        "exec" | "attach" | "portforward" | "proxy" => Answer::Unmaskable(CHANNEL),
+        "exec" | "attach" => Answer::Output,
+        "portforward" | "proxy" => Answer::Unmaskable(CHANNEL),
         _ => Answer::Documents {
             shape: shape_of(info),
             watch: info.verb == "watch",

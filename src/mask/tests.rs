@@ -14,6 +14,7 @@ mod differential;
 mod documents;
 mod lines;
 mod masks;
+mod output;
 mod packed;
 mod quoted;
 mod restored;
