@@ -1,8 +1,8 @@
 //! Part of ⑦ mask: finds secrets and personal data in a text.
 //!
 //! What is looked for is data, `detect/pack.yaml`, with cases for each rule that are tests.
-//! Few places of a text can hold anything, and these are found first, at the speed of
-//! memory ([`Detectors::hints`]); only texts with such a place are read closely
+//! Few places of a text can hold anything, and these are found first, in two quick passes
+//! ([`Detectors::is_hinted`]); only texts with such a place are read closely
 //! ([`Detectors::scan`]). Both look through the same eyes (`detect/places.rs`), so that what
 //! the second would find, the first never misses. This part keeps and reports no text, only
 //! where something stands in it.
@@ -79,14 +79,14 @@ impl Detectors {
         rules.map(|rule| (&*rule.name, &*rule.says, rule.on))
     }
 
-    /// Where in `raw`, a piece of a JSON document as it came, something may stand: ascending
-    /// offsets.
+    /// Whether anything may stand in `string`, a JSON string as it came, quotes included.
     ///
-    /// If [`Self::scan`] finds anything in a JSON string that `raw` holds whole, there is a
-    /// hint within that string or, if it is found only because of the name beside it, within
-    /// that name. An escape that could hide something (`\u0070assword`) is a hint itself.
-    pub fn hints<'t>(&'t self, raw: &'t [u8]) -> impl Iterator<Item = usize> + 't {
-        Places::new(&self.literals, raw, true).map(|(at, _)| at)
+    /// If [`Self::scan`] finds anything in the text of one, it is hinted, or if that is found
+    /// only because of the name beside it, the name is. An escape that could hide something
+    /// (`\u0070assword`) is a hint itself.
+    #[inline]
+    pub fn is_hinted(&self, string: &[u8]) -> bool {
+        Places::any_in_json(&self.literals, string)
     }
 
     /// Everything found in a text, ascending and not overlapping. The text need not be UTF-8.
@@ -98,10 +98,9 @@ impl Detectors {
 
     /// Where in lines of text something may stand: ascending offsets.
     ///
-    /// If [`Self::scan`] finds anything in a line, there is a hint within that line. Unlike in
-    /// JSON, a value may stand without quotes beside a name that has them.
+    /// If [`Self::scan`] finds anything in a line, there is a hint within that line.
     pub fn hints_in_lines<'t>(&'t self, lines: &'t [u8]) -> impl Iterator<Item = usize> + 't {
-        Places::new(&self.literals, lines, false).map(|(at, _)| at)
+        Places::new(&self.literals, lines).map(|(at, _)| at)
     }
 
     /// Whether a name is that of a secret value (`db_password`, `apiKey`), and not of the name
@@ -131,7 +130,7 @@ impl Detectors {
             finds.beside(telling, name, value, false);
         }
         let mut searched = vec![false; self.rules.len()];
-        for (_, place) in Places::new(&self.literals, text, false) {
+        for (_, place) in Places::new(&self.literals, text) {
             match place {
                 Place::Rule(index) => {
                     if let Some(done @ false) = searched.get_mut(index) {

@@ -1,11 +1,9 @@
 //! Part of ⑦ mask: what detectors find in the strings of a document while it passes.
 //!
-//! The prefilter runs ahead, a window at a time, and names the places where something may
-//! stand. Only a string at such a place, or one that is cut by the end of a chunk, is looked
-//! at as a whole; all others pass untouched. What is hidden anyway is in no window but by
-//! chance: in a list of Secrets that is most of the bytes.
+//! A prefilter tells for each string whether something may stand in it. Only such a string, or
+//! one that is cut by the end of a chunk, is looked at as a whole; all others pass untouched.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -23,30 +21,16 @@ const EVERYWHERE: &str = "**";
 /// So much of a name beside a value is enough: its last words tell.
 const NAME: usize = 64;
 
-/// How far the prefilter runs ahead, at least and at most.
-const AHEAD: RangeInclusive<usize> = 64..=16 * 1024;
-
-/// So much of a chunk that nobody asked about is worth a window that ends before it.
-const GAP: usize = 128;
-
 pub(super) struct Finder {
     masking: Arc<Masking>,
-    /// The part of the chunk that the prefilter has seen last.
-    window: Range<usize>,
-    /// Places in it at which something may stand.
-    hints: Vec<usize>,
-    next: usize,
-    /// How long the next window is, if nothing is expected.
-    ahead: usize,
-    /// The strings from here to there were asked about without a gap.
-    asked: Range<usize>,
-    /// How long such a stretch was, before the last gap.
-    expected: Option<usize>,
+    /// The value at hand is a string to look at if there is such a place in it.
     in_string: bool,
+    /// It is looked at, whatever it is.
+    must_look: bool,
     /// The value at hand is a member, and its name is complete.
     member: bool,
-    /// That name is such a place, too.
-    named: bool,
+    /// Where that name stands in the chunk, if it is in this one.
+    name: Option<Range<usize>>,
     /// Telling names that stand beside their values, and how deep: an env variable's, in
     /// `{"name": "DB_PASSWORD", "value": …}`, and an option's, in `["--password", …]`.
     beside: Vec<(usize, Vec<u8>)>,
@@ -66,15 +50,10 @@ impl Finder {
     pub fn new(masking: Arc<Masking>) -> Self {
         Self {
             masking,
-            window: 0..0,
-            hints: Vec::new(),
-            next: 0,
-            ahead: *AHEAD.start(),
-            asked: 0..0,
-            expected: None,
             in_string: false,
+            must_look: false,
             member: false,
-            named: false,
+            name: None,
             beside: Vec::new(),
             level: 0,
         }
@@ -82,26 +61,26 @@ impl Finder {
 
     /// A new chunk begins.
     pub fn begin(&mut self) {
-        (self.window, self.asked) = (0..0, 0..0);
+        self.name = None;
     }
 
     /// A member's name ended before `end`.
     #[inline]
-    pub fn key(&mut self, chunk: &[u8], began: Option<usize>, end: usize) {
+    pub fn key(&mut self, began: Option<usize>, end: usize) {
         self.member = true;
-        self.named = self.is_hinted(chunk, began, end);
+        self.name = began.map(|began| began..end);
     }
 
-    /// A string, or something that is not looked at, begins.
+    /// A scalar begins: whether it is a string to look at.
     #[inline]
-    pub fn value(&mut self, string: bool) {
-        self.in_string = string;
+    pub fn value(&mut self, look: bool) {
+        (self.in_string, self.must_look) = (look, false);
     }
 
     /// An object or array begins.
     #[inline]
     pub fn opened(&mut self) {
-        (self.member, self.named) = (false, false);
+        self.member = false;
     }
 
     /// An object or array ended; what goes on stands at `depth`.
@@ -114,7 +93,7 @@ impl Finder {
 
     /// The scalar that begins is looked at, whatever it is.
     pub fn must_look(&mut self) {
-        (self.in_string, self.named) = (true, true);
+        (self.in_string, self.must_look) = (true, true);
     }
 
     /// Whether the chunk ends within a string that may have to be looked at.
@@ -126,10 +105,12 @@ impl Finder {
     /// at.
     #[inline]
     pub fn ended(&mut self, chunk: &[u8], began: Option<usize>, end: usize) -> Option<bool> {
-        let (member, named) = (self.member, self.named);
-        self.opened();
+        let member = std::mem::take(&mut self.member);
         let looked = std::mem::take(&mut self.in_string)
-            && (named || !self.beside.is_empty() || self.is_hinted(chunk, began, end));
+            && (self.must_look
+                || !self.beside.is_empty()
+                || (member && self.is_hinted(self.name.clone().and_then(|name| chunk.get(name))))
+                || self.is_hinted(began.and_then(|began| chunk.get(began..end))));
         looked.then_some(member)
     }
 
@@ -201,47 +182,10 @@ impl Finder {
         &self.masking
     }
 
-    /// Whether something may stand in the string between these places. They ascend from one
-    /// question to the next.
+    /// Whether something may stand in this string, quotes included.
     #[inline]
-    fn is_hinted(&mut self, chunk: &[u8], began: Option<usize>, end: usize) -> bool {
-        let Some(began) = began else {
-            return true;
-        };
-        if began.saturating_sub(self.asked.end) > GAP {
-            self.expected = Some(self.asked.len());
-            self.asked.start = began;
-        }
-        self.asked.end = end;
-        if end > self.window.end {
-            self.look_ahead(chunk, began, end);
-        }
-        while self.hints.get(self.next).is_some_and(|hint| *hint < began) {
-            self.next += 1;
-        }
-        self.hints.get(self.next).is_some_and(|hint| *hint < end)
-    }
-
-    /// The next window begins at `began`, and `end` is in it. Lists repeat themselves: after a
-    /// gap it is as long as the last stretch without one.
-    fn look_ahead(&mut self, chunk: &[u8], began: usize, end: usize) {
-        let ahead = match self.expected.take() {
-            Some(stretch) => {
-                self.ahead = *AHEAD.start();
-                stretch
-            }
-            None => {
-                let ahead = self.ahead;
-                self.ahead = (2 * ahead).min(*AHEAD.end());
-                ahead
-            }
-        };
-        self.window = began..(began + ahead).min(chunk.len()).max(end);
-        let window = chunk.get(self.window.clone()).unwrap_or_default();
-        let hints = self.masking.detectors().hints(window);
-        self.hints.clear();
-        self.hints.extend(hints.map(|hint| began + hint));
-        self.next = 0;
+    fn is_hinted(&self, string: Option<&[u8]>) -> bool {
+        string.is_none_or(|string| self.masking.detectors().is_hinted(string))
     }
 }
 

@@ -79,13 +79,16 @@ impl Lines {
     pub fn feed(&mut self, chunk: &Bytes) -> Result<Bytes, Fault> {
         let whole = chunk.slice(..self.source.whole(chunk));
         let goes_on = self.key.is_some() || self.named.is_some();
-        if self.held.is_empty() && !goes_on && self.is_clean(&whole) {
-            self.held
-                .extend_from_slice(chunk.get(whole.len()..).unwrap_or_default());
-            return self.rest(whole);
+        let hints = self.held.is_empty().then(|| self.hints(&whole));
+        let is_clean = hints.as_ref().is_some_and(|hints| hints.at.is_empty());
+        if is_clean && !goes_on && is_short(&whole) && self.source.is_plain(&whole) {
+            let rest = chunk.get(whole.len()..).unwrap_or_default();
+            self.held.extend_from_slice(rest);
+            return self.rest(whole, &Hints::default());
         }
         self.held.extend_from_slice(chunk);
-        self.rest(Bytes::new())
+        let hints = hints.unwrap_or_else(|| self.hints(&self.held));
+        self.rest(Bytes::new(), &hints)
     }
 
     /// The text is complete: its last line needs no line break.
@@ -118,20 +121,9 @@ impl Lines {
         &self.counts
     }
 
-    /// Whole lines of which none is longer than a window, and in which nothing can stand.
-    fn is_clean(&self, lines: &[u8]) -> bool {
-        let short = lines.len() <= WINDOW
-            || lines
-                .split(|byte| *byte == b'\n')
-                .all(|line| line.len() < WINDOW);
-        let detectors = self.masking.detectors();
-        short && self.source.is_plain(lines) && detectors.hints_in_lines(lines).next().is_none()
-    }
-
     /// All lines of what is held that are whole, behind `first`.
-    fn rest(&mut self, first: Bytes) -> Result<Bytes, Fault> {
+    fn rest(&mut self, first: Bytes, hints: &Hints) -> Result<Bytes, Fault> {
         let mut out = BytesMut::new();
-        let hints = self.hints();
         let mut at = 0;
         while let Some((piece, kept)) = self.piece()? {
             let place = at..at + piece.len();
@@ -149,15 +141,12 @@ impl Lines {
         Ok([first, out.freeze()].concat().into())
     }
 
-    /// Where in the whole lines of what is held something may stand: one look at all of them
-    /// costs much less than one at each.
-    fn hints(&self) -> Hints {
-        let whole = self.source.whole(&self.held);
-        let lines = self.held.get(..whole).unwrap_or_default();
-        let at = match lines {
-            [] => Vec::new(),
-            lines => self.masking.detectors().hints_in_lines(lines).collect(),
-        };
+    /// Where in the whole lines of a text something may stand: one look at all of them costs
+    /// much less than one at each.
+    fn hints(&self, text: &[u8]) -> Hints {
+        let whole = self.source.whole(text);
+        let lines = text.get(..whole).unwrap_or_default();
+        let at = self.masking.detectors().hints_in_lines(lines).collect();
         Hints { at, whole }
     }
 
@@ -286,7 +275,14 @@ pub(super) fn before(found: &[Found], at: usize) -> usize {
     })
 }
 
+/// Whether no line is longer than a window.
+fn is_short(lines: &[u8]) -> bool {
+    let mut each = lines.split(|byte| *byte == b'\n');
+    lines.len() <= WINDOW || each.all(|line| line.len() < WINDOW)
+}
+
 /// Where in some lines something may stand.
+#[derive(Default)]
 struct Hints {
     /// Ascending.
     at: Vec<usize>,

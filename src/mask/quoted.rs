@@ -51,6 +51,9 @@ pub(super) fn document(text: &str, masking: &Arc<Masking>, level: u8) -> Option<
 /// Everything found in a text, ascending and not overlapping, with or without its escapes.
 pub(super) fn scan(detectors: &Detectors, text: &[u8], name: Option<&[u8]>) -> Vec<Found> {
     let mut found = detectors.scan(text, name);
+    if memchr(b'\\', text).is_none() {
+        return found;
+    }
     let mut level = Unescaped {
         text: text.to_vec(),
         origin: (0..=text.len()).collect(),

@@ -91,7 +91,7 @@ impl Walk {
                         trail.member(self.lexer.text());
                     }
                     if let Some(finder) = &mut self.finder {
-                        finder.key(chunk, self.lexer.began(), at);
+                        finder.key(self.lexer.began(), at);
                     }
                 }
                 Token::Open { object } => self.open(chunk, at - 1, object)?,
@@ -125,6 +125,13 @@ impl Walk {
         self.frames
             .last()
             .map_or(Treat::Keep, |f| f.shape.member(self.lexer.text()))
+    }
+
+    /// Whether the value at hand stands under a name of which no detector looks at the string.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        let plain = |frame: &Frame| !frame.array && frame.shape.plain.contains(&self.lexer.text());
+        self.frames.last().is_some_and(plain)
     }
 
     fn open(&mut self, chunk: &[u8], start: usize, object: bool) -> Result<(), Fault> {
@@ -194,8 +201,9 @@ impl Walk {
             treat => treat,
         };
         let hidden = matches!(treat, Treat::Hide(_)) && !null;
+        let is_plain = matches!(treat, Treat::Tell) || self.is_plain();
         if let Some(finder) = &mut self.finder {
-            finder.value(first == b'"' && !hidden);
+            finder.value(first == b'"' && !hidden && !is_plain);
             let hidden_by = self.trail.as_ref().and_then(Trail::hidden);
             let is_named = !null && hidden_by.is_some();
             // It hides what no detector knows.
@@ -241,8 +249,6 @@ impl Walk {
             return;
         };
         let depth = self.frames.len();
-        let plain = |frame: &Frame| frame.shape.plain.contains(&self.lexer.text());
-        let is_plain = self.telling || (member && self.frames.last().is_some_and(plain));
         let string = match began {
             Some(began) => chunk.get(began..end).map(Bytes::copy_from_slice),
             None => self.hold.kept_string(chunk, end),
@@ -250,7 +256,7 @@ impl Walk {
         let hidden = self.trail.as_ref().and_then(Trail::hidden);
         let found = match (string, hidden) {
             (Some(scalar), Some((rule, path))) => Some(finder.field(&scalar, rule, path)),
-            (Some(string), None) if !is_plain => {
+            (Some(string), None) => {
                 let base64 = self
                     .frames
                     .last()

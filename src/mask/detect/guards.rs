@@ -75,7 +75,7 @@ pub(super) fn hides(escape: &[u8]) -> bool {
 }
 
 /// Whether a value may be beside the name, or the name be all of its string.
-pub(super) fn is_followed(bytes: &[u8], name: &Range<usize>, json: bool) -> bool {
+pub(super) fn is_followed(bytes: &[u8], name: &Range<usize>) -> bool {
     let rest = bytes.get(name.end..).unwrap_or_default();
     let blank = |byte: &&u8| matches!(**byte, b' ' | b'\t');
     let behind_blanks = |rest: &[u8]| {
@@ -83,20 +83,9 @@ pub(super) fn is_followed(bytes: &[u8], name: &Range<usize>, json: bool) -> bool
         rest.get(blanks).copied()
     };
     match rest.first() {
-        None | Some(b'\\' | b':' | b'=' | b',' | b'>' | b'\n' | b'\r' | b'\'' | b'`') => true,
-        Some(b'"') if json => {
-            // A member, with a string, a number or a list of these, or a string that is a name.
-            let behind = rest.get(1..).unwrap_or_default().trim_ascii_start();
-            let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-            value.is_none_or(|value| {
-                let value = value
-                    .strip_prefix(b"[")
-                    .map_or(value, <[u8]>::trim_ascii_start);
-                let first = value.first();
-                first.is_none_or(|first| b"\"-0123456789".contains(first))
-            })
+        None | Some(b'"' | b'\\' | b':' | b'=' | b',' | b'>' | b'\n' | b'\r' | b'\'' | b'`') => {
+            true
         }
-        Some(b'"') => true,
         Some(b' ' | b'\t') => {
             let option = bytes
                 .get(name.clone())
@@ -106,20 +95,4 @@ pub(super) fn is_followed(bytes: &[u8], name: &Range<usize>, json: bool) -> bool
         }
         _ => false,
     }
-}
-
-/// Strings that are longer are no names, however they are escaped.
-pub(super) const LONGEST_NAME: usize = 640;
-
-/// The quotes of the string of raw JSON around this part of it, as far as they are near.
-pub(super) fn quotes_around(bytes: &[u8], part: &Range<usize>) -> (Option<usize>, Option<usize>) {
-    let is_escaped = |at: usize| {
-        let before = bytes.get(..at).unwrap_or_default().iter().rev();
-        before.take_while(|byte| **byte == b'\\').count() % 2 == 1
-    };
-    let is_quote = |at: &usize| bytes.get(*at) == Some(&b'"') && !is_escaped(*at);
-    let oldest = part.start.saturating_sub(LONGEST_NAME);
-    let first = (oldest..part.start).rev().find(is_quote);
-    let last = (part.end..part.end + LONGEST_NAME).find(is_quote);
-    (first, last)
 }

@@ -1,62 +1,36 @@
-//! Part of ⑦ mask: searches for all literals of a selection of rules, with SIMD.
+//! Part of ⑦ mask: finds all literals of a selection of rules in one pass.
 //!
-//! The searches that packed literals allow for are fast as long as there are few of them and
-//! none is short; so literals are searched in groups, and those with a byte that is rare in
-//! JSON by that byte.
+//! Most strings of a document are short, so a search must cost nothing before its first byte:
+//! several packed searches with SIMD cost more than the strings. Each literal is found by three
+//! of its bytes that seldom stand beside each other, and three look-ups a byte tell where these
+//! may be.
 
-use std::cmp::Reverse;
 use std::ops::Range;
-
-use aho_corasick::{AhoCorasick, MatchKind, Span, packed};
-use memchr::memchr3_iter;
+use std::slice;
 
 use super::guards::Guard;
-use super::names::STEMS;
+use super::names::{KEY, STEMS};
 use super::nested;
 use super::pack::{Finds, Rule};
-use super::runs::Kind;
+use super::runs::{Kind, Kinds};
 
 /// The literals of a selection of rules.
 pub(super) struct Literals {
-    pub searches: Vec<Search>,
+    /// Which literals may be found by three bytes if this is the first, second or last of
+    /// them: one bit each.
+    tables: [[u64; 256]; 3],
+    /// The literals by that last byte.
+    by_end: Vec<Vec<Literal>>,
     /// The runs that are looked for.
-    pub kinds: Vec<Kind>,
+    pub kinds: Kinds,
 }
 
-/// With more literals a search is much slower.
-const MOST: usize = 32;
-
-/// Bytes that are rare in JSON: a literal with one is found by it.
-const RARE: [u8; 3] = [b'@', b'_', b'$'];
-
-/// Finds literals, and tells what each means.
-pub(super) struct Search {
-    engine: Engine,
-    meanings: Vec<Vec<Meaning>>,
-}
-
-enum Engine {
-    Packed(packed::Searcher),
-    /// Where there is no SIMD.
-    Plain(AhoCorasick),
-    Rare(Rare),
-    /// There are no literals.
-    Nothing,
-}
-
-/// Literals that are found by the first rare byte in each.
-struct Rare {
-    /// Each with the place of that byte in it.
-    literals: Vec<(usize, Vec<u8>)>,
-    /// Which of them there can be, by the rare byte and the one before it.
-    by_bytes: Vec<Vec<usize>>,
-}
-
-/// Where a search goes on: at this byte, with this of the literals that there can be.
-#[derive(Debug, Clone, Copy, Default)]
-struct Next {
-    at: usize,
-    literal: usize,
+#[derive(Clone, Copy)]
+struct Literal {
+    bytes: &'static [u8],
+    /// So many of its bytes stand before the last one by which it is found.
+    before: usize,
+    meaning: Meaning,
 }
 
 /// What a literal stands for.
@@ -66,6 +40,8 @@ pub(super) enum Meaning {
     Rule(usize, Guard),
     /// A part of a telling name.
     Stem,
+    /// The same, if there is a word before it.
+    Key,
     /// The beginning of an escape of JSON.
     Escape,
     /// The beginning of gzip in base64.
@@ -75,198 +51,159 @@ pub(super) enum Meaning {
 /// The beginnings of escapes that can hide a character that matters.
 const ESCAPES: [&str; 2] = [r"\u", r"\/"];
 
+/// What documents of Kubernetes are written in, the most frequent first.
+const FREQUENT: &[u8] = b"\"etaonsirlcdpm:u-/.h,g{}fvbyk_0123";
+
 impl Literals {
     pub fn new(rules: &[&'static Rule]) -> Self {
-        let mut literals: Vec<(&[u8], Meaning)> = Vec::new();
-        literals.extend(ESCAPES.map(|escape| (escape.as_bytes(), Meaning::Escape)));
-        let mut kinds = Vec::new();
+        let mut literals = ESCAPES.map(|escape| (escape, Meaning::Escape)).to_vec();
+        let mut kinds = Kinds::default();
         let mut names = false;
         for (index, rule) in rules.iter().enumerate() {
             match &rule.finds {
                 Finds::Regex { anchors, guard, .. } => {
                     let meaning = Meaning::Rule(index, *guard);
-                    literals.extend(anchors.iter().map(|a| (a.as_bytes(), meaning)));
+                    literals.extend(anchors.iter().map(|anchor| (&**anchor, meaning)));
                 }
                 Finds::Beside { .. } => names = true,
-                Finds::Number(number) => kinds.push(number.kind()),
+                Finds::Number(number) => kinds.add(number.kind()),
                 Finds::TooMuch => {}
             }
         }
         if !rules.is_empty() {
-            kinds.push(Kind::Base64);
-            literals.push((nested::GZIP.as_bytes(), Meaning::Gzip));
+            kinds.add(Kind::Base64);
+            literals.push((nested::GZIP, Meaning::Gzip));
         }
         if names {
-            literals.extend(STEMS.map(|stem| (stem.as_bytes(), Meaning::Stem)));
+            literals.extend(STEMS.map(|stem| (stem, Meaning::Stem)));
+            literals.push((KEY, Meaning::Key));
         }
-        // The shortest literal sets the speed of a search.
-        let group = |literal: &[u8]| match literal {
-            rare if rare.iter().any(|byte| RARE.contains(byte)) => 0,
-            other => other.len().min(4),
-        };
-        literals.sort_by_key(|(literal, _)| (group(literal), *literal));
-        let groups = literals.chunk_by(|(one, _), (other, _)| group(one) == group(other));
-        let groups = groups.flat_map(|literals| {
-            let parts = if group(literals.first().map_or(&[], |(l, _)| l)) == 0 {
-                1
-            } else {
-                literals.len().div_ceil(MOST)
-            };
-            literals.chunks(literals.len().div_ceil(parts))
-        });
-        Self {
-            searches: groups.map(Search::new).collect(),
+        Self::found(&literals, kinds)
+    }
+
+    fn found(literals: &[(&'static str, Meaning)], kinds: Kinds) -> Self {
+        let mut found = Self {
+            tables: [[0; 256]; 3],
+            by_end: vec![Vec::new(); 256],
             kinds,
-        }
-    }
-}
-
-impl Search {
-    /// Of literals that begin at the same byte the longest is found first, and means what those
-    /// mean with which it begins.
-    fn new(literals: &[(&[u8], Meaning)]) -> Self {
-        let mut patterns: Vec<&[u8]> = literals.iter().map(|(literal, _)| *literal).collect();
-        let before = |pattern: &[u8]| pattern.iter().position(|byte| RARE.contains(byte));
-        patterns.sort_by_key(|pattern| Reverse((before(pattern), pattern.len(), *pattern)));
-        patterns.dedup();
-        let meanings = patterns.iter().map(|pattern| {
-            let begins = literals
-                .iter()
-                .filter(|(literal, _)| pattern.starts_with(literal));
-            begins.map(|(_, meaning)| *meaning).collect()
-        });
-        Self {
-            meanings: meanings.collect(),
-            engine: Engine::new(&patterns),
-        }
-    }
-
-    /// The next literal: where it stands, its number, and where to go on.
-    #[inline]
-    fn find(&self, bytes: &[u8], next: Next) -> Option<(Range<usize>, usize, Next)> {
-        let span = Span::from(next.at.min(bytes.len())..bytes.len());
-        let hit = match &self.engine {
-            Engine::Packed(searcher) => searcher.find_in(bytes, span)?,
-            Engine::Plain(searcher) => searcher.find(aho_corasick::Input::new(bytes).span(span))?,
-            Engine::Rare(rare) => return rare.find(bytes, next),
-            Engine::Nothing => return None,
         };
-        let next = Next {
-            at: hit.start() + 1,
-            literal: 0,
-        };
-        Some((hit.start()..hit.end(), hit.pattern().as_usize(), next))
-    }
-}
-
-impl Engine {
-    fn new(patterns: &[&[u8]]) -> Self {
-        if patterns.is_empty() {
-            return Self::Nothing;
-        }
-        if let Some(rare) = Rare::new(patterns) {
-            return Self::Rare(rare);
-        }
-        let mut packed = packed::Config::new()
-            .heuristic_pattern_limits(false)
-            .builder();
-        if let Some(searcher) = packed.extend(patterns).build() {
-            return Self::Packed(searcher);
-        }
-        let mut plain = AhoCorasick::builder();
-        let plain = plain.match_kind(MatchKind::LeftmostFirst).build(patterns);
-        plain.map_or(Self::Nothing, Self::Plain)
-    }
-}
-
-impl Rare {
-    /// Nothing if there is a literal without a rare byte.
-    fn new(patterns: &[&[u8]]) -> Option<Self> {
-        let literals = patterns.iter().map(|pattern| {
-            let place = pattern.iter().position(|byte| RARE.contains(byte))?;
-            Some((place, pattern.to_vec()))
-        });
-        let literals = literals.collect::<Option<Vec<_>>>()?;
-        let bytes = RARE
-            .iter()
-            .flat_map(|rare| (0..=u8::MAX).map(|before| [before, *rare]));
-        let by_bytes = bytes.map(|bytes| {
-            let numbers = literals.iter().enumerate();
-            let fitting = numbers.filter(|(_, (place, literal))| match place.checked_sub(1) {
-                Some(before) => literal.get(before..).is_some_and(|l| l.starts_with(&bytes)),
-                None => literal.first() == bytes.last(),
-            });
-            fitting.map(|(number, _)| number).collect()
-        });
-        Some(Self {
-            by_bytes: by_bytes.collect(),
-            literals,
-        })
-    }
-
-    /// The next literal. One rare byte may be that of several, as in `npm_key`: those that
-    /// begin first come first.
-    fn find(&self, bytes: &[u8], next: Next) -> Option<(Range<usize>, usize, Next)> {
-        let [first, second, third] = RARE;
-        for found in memchr3_iter(first, second, third, bytes.get(next.at..)?) {
-            let at = next.at + found;
-            let told = if found == 0 { next.literal } else { 0 };
-            let numbers = self.at(bytes, at).iter().enumerate().skip(told);
-            for (tried, number) in numbers {
-                let (place, literal) = self.literals.get(*number)?;
-                let start = at.saturating_sub(*place);
-                if bytes.get(start..)?.starts_with(literal) {
-                    let hit = start..start + literal.len();
-                    let literal = tried + 1;
-                    return Some((hit, *number, Next { at, literal }));
-                }
+        let mut known: Vec<&[u8]> = Vec::new();
+        for (literal, meaning) in literals {
+            let bytes = literal.as_bytes();
+            let end = triple(bytes);
+            // Those with the same first byte share a bit, the shortest have one of their own;
+            // with more than 64, some share it with any other.
+            let begin = end.checked_sub(2).and_then(|at| bytes.get(at..=at));
+            let begin = begin.unwrap_or(bytes);
+            let number = known.iter().position(|known| *known == begin);
+            let bit = 1 << (number.unwrap_or(known.len()) % 64);
+            if number.is_none() {
+                known.push(begin);
             }
+            for (table, back) in found.tables.iter_mut().zip([2, 1, 0]) {
+                let byte = end.checked_sub(back).and_then(|at| bytes.get(at));
+                let fits = |at: usize| byte.is_none_or(|byte| usize::from(*byte) == at);
+                let slots = table.iter_mut().enumerate();
+                slots
+                    .filter(|(at, _)| fits(*at))
+                    .for_each(|(_, bits)| *bits |= bit);
+            }
+            let by_end = bytes
+                .get(end)
+                .and_then(|end| found.by_end.get_mut(usize::from(*end)));
+            if let Some(by_end) = by_end {
+                by_end.push(Literal {
+                    bytes,
+                    before: end,
+                    meaning: *meaning,
+                });
+            }
+        }
+        found
+    }
+
+    /// The next place, from `at` on, where the bytes of a literal may end by which it is found.
+    #[inline]
+    pub fn find(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        let [firsts, seconds, thirds] = &self.tables;
+        let byte = |back: usize| at.checked_sub(back).and_then(|at| bytes.get(at)).copied();
+        let before = byte(1).unwrap_or(0);
+        let mut first = of(firsts, before);
+        let mut both = of(firsts, byte(2).unwrap_or(0)) & of(seconds, before);
+        for (offset, byte) in bytes.get(at..)?.iter().enumerate() {
+            if both & of(thirds, *byte) != 0 {
+                return Some(at + offset);
+            }
+            both = first & of(seconds, *byte);
+            first = of(firsts, *byte);
         }
         None
     }
-
-    /// The literals that there can be around the rare byte at `at`.
-    #[inline]
-    fn at(&self, bytes: &[u8], at: usize) -> &[usize] {
-        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).unwrap_or(&0);
-        let rare = RARE.iter().position(|rare| bytes.get(at) == Some(rare));
-        let slot = rare.unwrap_or(0) * 256 + usize::from(*before);
-        self.by_bytes.get(slot).map_or(&[], Vec::as_slice)
-    }
 }
 
-/// How far one search is.
+/// The place of the last of three bytes of a literal by which it is found: those that are most
+/// seldom. Short literals are found by what there is of them.
+fn triple(literal: &[u8]) -> usize {
+    let rank = |byte: &u8| {
+        let frequent = FREQUENT.iter().position(|frequent| frequent == byte);
+        frequent.unwrap_or(FREQUENT.len())
+    };
+    let triples = literal.windows(3);
+    let ranks = triples.map(|bytes| bytes.iter().map(rank).sum::<usize>());
+    let best = ranks.zip(2..).max_by_key(|(rank, _)| *rank);
+    best.map_or(literal.len().saturating_sub(1), |(_, end)| end)
+}
+
+#[inline]
+fn of(table: &[u64; 256], byte: u8) -> u64 {
+    table.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+/// How far the search is.
 pub(super) struct Hits<'t> {
-    search: &'t Search,
-    next: Next,
-    hit: Range<usize>,
-    pattern: usize,
-    /// The next of the meanings of this hit.
-    meaning: usize,
+    literals: &'t Literals,
+    bytes: &'t [u8],
+    /// The last of the bytes by which something was found.
+    at: usize,
+    /// Where the search goes on.
+    next: usize,
+    /// What these bytes may be a part of.
+    left: slice::Iter<'t, Literal>,
 }
 
 impl<'t> Hits<'t> {
-    pub fn new(search: &'t Search) -> Self {
+    pub fn new(literals: &'t Literals, bytes: &'t [u8]) -> Self {
         Self {
-            search,
-            next: Next::default(),
-            hit: 0..0,
-            pattern: usize::MAX,
-            meaning: 0,
+            literals,
+            bytes,
+            at: 0,
+            next: 0,
+            left: [].iter(),
         }
     }
+}
 
-    /// The next hit and one of its meanings. Hits may overlap.
+/// Literals, each with a place within it; these places ascend. Literals may overlap.
+impl Iterator for Hits<'_> {
+    type Item = (usize, Range<usize>, Meaning);
+
     #[inline]
-    pub fn next(&mut self, bytes: &[u8]) -> Option<(Range<usize>, Meaning)> {
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let meanings = self.search.meanings.get(self.pattern);
-            if let Some(meaning) = meanings.and_then(|meanings| meanings.get(self.meaning)) {
-                self.meaning += 1;
-                return Some((self.hit.clone(), *meaning));
+            for literal in self.left.by_ref() {
+                let Some(start) = self.at.checked_sub(literal.before) else {
+                    continue;
+                };
+                let rest = self.bytes.get(start..).unwrap_or_default();
+                if rest.starts_with(literal.bytes) {
+                    let hit = start..start + literal.bytes.len();
+                    return Some((self.at, hit, literal.meaning));
+                }
             }
-            (self.hit, self.pattern, self.next) = self.search.find(bytes, self.next)?;
-            self.meaning = 0;
+            self.at = self.literals.find(self.bytes, self.next)?;
+            self.next = self.at + 1;
+            let end = self.bytes.get(self.at)?;
+            self.left = self.literals.by_end.get(usize::from(*end))?.iter();
         }
     }
 }

@@ -20,11 +20,27 @@ pub(super) enum Telling {
 /// What every telling name holds, in the case in which it may stand there. The prefilter
 /// looks for these; a test proves that no telling name is without one.
 #[rustfmt::skip]
-pub(super) const STEMS: [&str; 25] = [
+pub(super) const STEMS: [&str; 18] = [
     "pass", "Pass", "PASS", "pwd", "Pwd", "PWD", "ecret", "ECRET", "oken", "OKEN", "cred", "Cred",
-    "CRED", "_key", "-key", ".key", " key", "pikey", "sskey", "tekey", "Key", "KEY", "auth", "Auth",
-    "AUTH",
+    "CRED", "Key", "KEY", "auth", "Auth", "AUTH",
 ];
+
+/// It is one only behind another word.
+pub(super) const KEY: &str = "key";
+
+/// Whether there is a word before this `key` that may make it a telling name.
+pub(super) fn is_behind_word(bytes: &[u8], key: &Range<usize>) -> bool {
+    let before = bytes.get(..key.start).unwrap_or_default();
+    let joined = [&b"pi"[..], b"ss", b"te"];
+    match before.last() {
+        None | Some(b'"') => false,
+        Some(last) if last.is_ascii_alphanumeric() => {
+            // An escape, such as that of a line break, is no part of a word.
+            matches!(before, [.., b'\\', _]) || joined.iter().any(|word| before.ends_with(word))
+        }
+        Some(_) => true,
+    }
+}
 
 /// What a word tells by itself.
 #[rustfmt::skip]
@@ -120,20 +136,12 @@ pub(super) fn telling(name: &[u8]) -> Option<Telling> {
     }
     let mut words = Words(name);
     let last = words.find(|word| !is_neutral(word.as_bytes()))?;
-    let before = words.clone().next().filter(|_| joins(name, words.0.len()));
+    let before = words.clone().next();
     let telling = tells(last.as_bytes(), before.as_ref().map(Word::as_bytes))?;
     let other = words
         .take(MAX_WORDS)
         .any(|word| makes_other(word.as_bytes()));
     (!other).then_some(telling)
-}
-
-/// Whether the word at `at` goes with the one before it. A `key` in small letters is too
-/// frequent for the prefilter, which sees it behind these joints only.
-fn joins(name: &[u8], at: usize) -> bool {
-    let (before, word) = name.split_at_checked(at).unwrap_or_default();
-    let joint = before.last();
-    !word.starts_with(b"key") || joint.is_none_or(|joint| b"_-. ".contains(joint))
 }
 
 /// The name around `part` of it.

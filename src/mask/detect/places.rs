@@ -1,11 +1,11 @@
-//! Part of ⑦ mask: where in a text, or in a piece of raw JSON, a rule may find something.
+//! Part of ⑦ mask: where in a text, or in a JSON string as it came, a rule may find something.
 //!
-//! A few passes over the bytes, each at the speed of SIMD or nearly so: for literals, and
-//! for runs. What they come upon is looked at a little closer.
+//! Two passes over the bytes, one for literals and one for runs. What they come upon is looked
+//! at a little closer.
 
 use std::ops::Range;
 
-use super::guards::{LONGEST_NAME, hides, is_followed, quotes_around};
+use super::guards::{hides, is_followed};
 use super::literals::{Hits, Literals, Meaning};
 use super::names::{self, Telling};
 use super::plain::begins_word;
@@ -24,110 +24,36 @@ pub(super) enum Place {
     Escape,
 }
 
-/// The places of a text, or of raw JSON, by ascending offsets.
+/// Strings that are longer are no names, however they are escaped.
+const LONGEST_NAME: usize = 1280;
+
+/// The places of a text, each with an offset within it; these ascend.
 pub(super) struct Places<'t> {
-    bytes: &'t [u8],
-    json: bool,
-    hits: Vec<Hits<'t>>,
+    literals: Literal<'t>,
     runs: Runs<'t>,
-    /// The next place of each search, and the next run.
-    next: Vec<Option<(usize, Place)>>,
-    /// Up to here names were looked at, by each search of its own.
-    named: Vec<usize>,
-    /// And up to here whole strings.
-    asked: Vec<usize>,
+    next_literal: Option<(usize, Place)>,
+    next_run: Option<(usize, Place)>,
 }
 
 impl<'t> Places<'t> {
-    /// `json`: `bytes` is raw JSON, not the text of one string.
-    pub fn new(literals: &'t Literals, bytes: &'t [u8], json: bool) -> Self {
+    pub fn new(literals: &'t Literals, bytes: &'t [u8]) -> Self {
         let mut places = Self {
-            bytes,
-            json,
-            hits: literals.searches.iter().map(Hits::new).collect(),
-            runs: Runs::new(bytes, &literals.kinds),
-            next: literals
-                .searches
-                .iter()
-                .map(|_| None)
-                .chain([None])
-                .collect(),
-            named: literals.searches.iter().map(|_| 0).collect(),
-            asked: literals.searches.iter().map(|_| 0).collect(),
+            literals: Literal::new(literals, bytes, false),
+            runs: Runs::new(bytes, literals.kinds),
+            next_literal: None,
+            next_run: None,
         };
-        for source in 0..places.next.len() {
-            places.advance(source);
-        }
+        places.next_literal = places.literals.next();
+        places.next_run = places.runs.next().map(Place::run);
         places
     }
 
-    fn advance(&mut self, source: usize) {
-        let next = if source < self.hits.len() {
-            self.literal(source)
-        } else {
-            let run = self.runs.next();
-            run.map(|(at, kind, run)| (at, Place::Run(kind, run)))
-        };
-        if let Some(slot) = self.next.get_mut(source) {
-            *slot = next;
-        }
-    }
-
-    fn literal(&mut self, source: usize) -> Option<(usize, Place)> {
-        loop {
-            let (hit, meaning) = self.hits.get_mut(source)?.next(self.bytes)?;
-            let place = match meaning {
-                Meaning::Rule(rule, guard) => {
-                    guard.passes(self.bytes, &hit).then_some(Place::Rule(rule))
-                }
-                Meaning::Stem => {
-                    let named = self.named.get_mut(source)?;
-                    if hit.start < *named {
-                        continue;
-                    }
-                    let name = names::around(self.bytes, &hit);
-                    *named = name.end;
-                    self.name(source, name)
-                }
-                Meaning::Gzip => begins_word(self.bytes, hit.start).then(|| {
-                    let run = runs::base64_around(self.bytes, hit.start);
-                    Place::Run(Kind::Base64, run)
-                }),
-                Meaning::Escape => {
-                    let hides = self.json && hides(self.bytes.get(hit.start..)?);
-                    hides.then_some(Place::Escape)
-                }
-            };
-            if let Some(place) = place {
-                return Some((hit.start, place));
-            }
-        }
-    }
-
-    /// A telling name, if a value may be beside it.
-    fn name(&mut self, source: usize, name: Range<usize>) -> Option<Place> {
-        let followed = is_followed(self.bytes, &name, self.json);
-        let telling = followed.then(|| names::telling_in(self.bytes, &name));
-        let telling = telling.flatten();
-        let telling = telling.or_else(|| self.whole_name(source, &name))?;
-        Some(Place::Name(telling, name))
-    }
-
-    /// The same if all of the JSON string around it is one name, though with other letters
-    /// than names have (`api key`, `password (db)`).
-    fn whole_name(&mut self, source: usize, part: &Range<usize>) -> Option<Telling> {
-        let asked = self.asked.get_mut(source)?;
-        if !self.json || part.start < *asked {
-            return None;
-        }
-        let (first, last) = quotes_around(self.bytes, part);
-        *asked = last.unwrap_or(part.end + LONGEST_NAME);
-        let string = self.bytes.get(first?..=last?)?;
-        if string.len() == part.len() + 2 {
-            return None;
-        }
-        let name = serde_json::from_slice::<String>(string).ok()?;
-        names::telling(name.as_bytes())
+    /// Whether there is any in a JSON string as it came, quotes included.
+    #[inline]
+    pub fn any_in_json(literals: &'t Literals, string: &'t [u8]) -> bool {
+        Runs::new(string, literals.kinds).next().is_some()
+            || (literals.find(string, 0).is_some()
+                && Literal::new(literals, string, true).next().is_some())
     }
 }
 
@@ -135,11 +61,100 @@ impl Iterator for Places<'_> {
     type Item = (usize, Place);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let places = self.next.iter().enumerate();
-        let places = places.filter_map(|(source, next)| Some((next.as_ref()?.0, source)));
-        let (_, source) = places.min()?;
-        let next = self.next.get_mut(source)?.take();
-        self.advance(source);
+        let at = |place: &Option<(usize, Place)>| place.as_ref().map_or(usize::MAX, |it| it.0);
+        if at(&self.next_literal) <= at(&self.next_run) {
+            let next = self.next_literal.take()?;
+            self.next_literal = self.literals.next();
+            return Some(next);
+        }
+        let next = self.next_run.take();
+        self.next_run = self.runs.next().map(Place::run);
         next
+    }
+}
+
+impl Place {
+    fn run((at, kind, run): (usize, Kind, Range<usize>)) -> (usize, Self) {
+        (at, Self::Run(kind, run))
+    }
+}
+
+/// Those places that literals give.
+struct Literal<'t> {
+    bytes: &'t [u8],
+    /// They are one JSON string, quotes included.
+    json: bool,
+    hits: Hits<'t>,
+    /// Up to here names were looked at.
+    named: usize,
+    /// The whole string was looked at.
+    is_asked: bool,
+}
+
+impl<'t> Literal<'t> {
+    fn new(literals: &'t Literals, bytes: &'t [u8], json: bool) -> Self {
+        Self {
+            bytes,
+            json,
+            hits: Hits::new(literals, bytes),
+            named: 0,
+            is_asked: false,
+        }
+    }
+
+    fn place(&mut self, hit: &Range<usize>, meaning: Meaning) -> Option<Place> {
+        match meaning {
+            Meaning::Rule(rule, guard) => {
+                guard.passes(self.bytes, hit).then_some(Place::Rule(rule))
+            }
+            Meaning::Key if !names::is_behind_word(self.bytes, hit) => None,
+            Meaning::Stem | Meaning::Key if hit.start < self.named => None,
+            Meaning::Stem | Meaning::Key => {
+                let name = names::around(self.bytes, hit);
+                self.named = name.end;
+                self.name(name)
+            }
+            Meaning::Gzip => begins_word(self.bytes, hit.start).then(|| {
+                let run = runs::base64_around(self.bytes, hit.start);
+                Place::Run(Kind::Base64, run)
+            }),
+            Meaning::Escape => {
+                let hides = self.json && hides(self.bytes.get(hit.start..)?);
+                hides.then_some(Place::Escape)
+            }
+        }
+    }
+
+    /// A telling name, if a value may be beside it.
+    fn name(&mut self, name: Range<usize>) -> Option<Place> {
+        let followed = is_followed(self.bytes, &name);
+        let telling = followed.then(|| names::telling_in(self.bytes, &name));
+        let telling = telling.flatten().or_else(|| self.whole_name(&name))?;
+        Some(Place::Name(telling, name))
+    }
+
+    /// The same if all of a JSON string is one name, though with other letters than names have
+    /// (`api key`, `password (db)`).
+    fn whole_name(&mut self, part: &Range<usize>) -> Option<Telling> {
+        let whole = self.bytes.len();
+        let is_asked = std::mem::replace(&mut self.is_asked, true);
+        if !self.json || is_asked || whole == part.len() + 2 || whole > LONGEST_NAME {
+            return None;
+        }
+        let name = serde_json::from_slice::<String>(self.bytes).ok()?;
+        names::telling(name.as_bytes())
+    }
+}
+
+impl Iterator for Literal<'_> {
+    type Item = (usize, Place);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (at, hit, meaning) = self.hits.next()?;
+            if let Some(place) = self.place(&hit, meaning) {
+                return Some((at, place));
+            }
+        }
     }
 }

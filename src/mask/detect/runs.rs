@@ -20,11 +20,23 @@ pub(super) enum Kind {
     Base64,
 }
 
+/// Kinds of runs that are looked for: all that their bytes have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kinds(u8);
+
+impl Kinds {
+    pub fn add(&mut self, kind: Kind) {
+        self.0 |= kind.mark();
+    }
+}
+
 /// The bytes are looked at in chunks: the first half of each, and only if all of it is of one
 /// class what stands before and behind. Whatever is looked for is eleven bytes long and
 /// more, so that such a half, and another to one of its sides, are a part of it.
 const CHUNK: usize = 8;
 const HALF: usize = CHUNK / 2;
+/// What is shorter holds nothing.
+const SHORTEST: usize = 11;
 
 const DIGITS: u8 = 0x10;
 const CAPITALS: u8 = 0x20;
@@ -49,15 +61,20 @@ pub(super) struct Runs<'t> {
 }
 
 impl<'t> Runs<'t> {
-    pub fn new(bytes: &'t [u8], kinds: &[Kind]) -> Self {
-        let wanted = kinds.iter().fold(0, |wanted, kind| wanted | kind.mark());
+    #[inline]
+    pub fn new(bytes: &'t [u8], kinds: Kinds) -> Self {
+        let Kinds(wanted) = kinds;
+        let none = wanted == 0 || bytes.len() < SHORTEST;
         let mut runs = Self {
             bytes,
-            at: if wanted == 0 { bytes.len() } else { 0 },
+            at: if none { bytes.len() } else { 0 },
             pending: 0,
             seen: [0; 3],
             wanted,
         };
+        if none {
+            return runs;
+        }
         runs.advance();
         runs
     }
@@ -126,8 +143,12 @@ impl<'t> Runs<'t> {
 impl Iterator for Runs<'_> {
     type Item = (usize, Kind, Range<usize>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            if self.at >= self.bytes.len() {
+                return None;
+            }
             for kind in [Kind::Digits, Kind::Capitals, Kind::Base64] {
                 if self.pending & kind.mark() == 0 {
                     continue;
@@ -138,9 +159,6 @@ impl Iterator for Runs<'_> {
                 }
             }
             self.at += CHUNK;
-            if self.at >= self.bytes.len() {
-                return None;
-            }
             self.advance();
         }
     }
