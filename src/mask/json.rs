@@ -4,7 +4,7 @@
 //! escapes, depth. It keeps no part of the document but the one short text it is told to
 //! capture, and it decides nothing about what is hidden.
 
-use super::text::Text;
+use super::text::{self, Text};
 
 /// Containers within containers, at most.
 pub(super) const MAX_DEPTH: u32 = 128;
@@ -28,6 +28,8 @@ pub(super) enum Token {
     Scalar { first: u8 },
     /// A string, number or literal ended before the cursor.
     ScalarEnd,
+    /// Both at once: it began at [`Lexer::began`].
+    Whole { first: u8 },
 }
 
 /// What a whole document may be.
@@ -153,6 +155,12 @@ impl Lexer {
         self.text.capture();
     }
 
+    /// After [`Token::Whole`] with a quote: captures the string, given without its quotes.
+    pub fn capture(&mut self, string: &[u8]) {
+        self.text.capture();
+        self.text.keep(string);
+    }
+
     /// The captured name or string, unescaped; empty if it was longer than any that matters.
     pub fn text(&self) -> &[u8] {
         self.text.captured()
@@ -204,7 +212,10 @@ impl Lexer {
                 return self.key(chunk, at);
             }
             if let Some(token) = self.structure(byte)? {
-                return Ok(token);
+                return Ok(match token {
+                    Token::Scalar { first } => self.whole(first, behind, at),
+                    token => token,
+                });
             }
         }
     }
@@ -264,6 +275,22 @@ impl Lexer {
             _ => return Err(Fault("expected a value")),
         };
         Ok(Token::Scalar { first })
+    }
+
+    /// Most scalars are short, and end in the same chunk.
+    #[inline]
+    fn whole(&mut self, first: u8, behind: &[u8], at: &mut usize) -> Token {
+        let length = match self.state {
+            State::String { .. } => text::short(behind).map(|length| length + 1),
+            State::Literal(expected) => behind.starts_with(expected).then_some(expected.len()),
+            _ => None,
+        };
+        let Some(length) = length else {
+            return Token::Scalar { first };
+        };
+        *at += length;
+        self.state = State::After;
+        Token::Whole { first }
     }
 
     fn open(&mut self, object: bool) -> Result<Token, Fault> {

@@ -65,8 +65,7 @@ impl Text {
         let between = matches!(self.escape, Escape::None);
         if between && self.cut.is_empty() && self.high.is_none() {
             // Most strings are short and plain.
-            let (plain, rest) = bytes.split_at(printable(bytes));
-            if rest.first() == Some(&b'"') {
+            if let Some(plain) = short(bytes).and_then(|length| bytes.get(..length)) {
                 self.keep(plain);
                 return Ok((plain.len() + 1, true));
             }
@@ -201,7 +200,7 @@ impl Text {
 
     /// Captures the text, if that is on.
     #[inline]
-    fn keep(&mut self, bytes: &[u8]) {
+    pub fn keep(&mut self, bytes: &[u8]) {
         if !self.capturing {
             return;
         }
@@ -211,6 +210,13 @@ impl Text {
             self.captured.extend_from_slice(bytes);
         }
     }
+}
+
+/// How long the string is, from behind its opening quote, if it is short and plain.
+#[inline]
+pub(super) fn short(bytes: &[u8]) -> Option<usize> {
+    let length = printable(bytes);
+    (bytes.get(length) == Some(&b'"')).then_some(length)
 }
 
 /// How many bytes at the beginning are printable ASCII, neither quote nor backslash. It looks

@@ -100,6 +100,16 @@ impl Walk {
                     self.value_ended(chunk, at)?;
                 }
                 Token::Scalar { first } => self.scalar(chunk, at - 1, first)?,
+                Token::Whole { first } => {
+                    let start = self.lexer.began().unwrap_or_default();
+                    self.scalar(chunk, start, first)?;
+                    if self.telling {
+                        self.lexer
+                            .capture(chunk.get(start + 1..at - 1).unwrap_or_default());
+                    }
+                    self.look(chunk, at);
+                    self.value_ended(chunk, at)?;
+                }
                 Token::ScalarEnd => {
                     self.look(chunk, at);
                     self.value_ended(chunk, at)?;
