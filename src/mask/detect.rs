@@ -89,6 +89,13 @@ impl Detectors {
         Places::any_in_json(&self.literals, string)
     }
 
+    /// Whether nothing can stand in a piece of a document that is whole strings and what is
+    /// between them. It may doubt without need, and is quick.
+    #[inline]
+    pub fn is_harmless(&self, piece: &[u8]) -> bool {
+        Places::none_in(&self.literals, piece)
+    }
+
     /// Everything found in a text, ascending and not overlapping. The text need not be UTF-8.
     ///
     /// `name` is what stands beside it: a key, or the name of an environment variable.

@@ -84,7 +84,7 @@ impl Shape {
     pub fn member(&self, name: &[u8]) -> Treat {
         self.members
             .iter()
-            .find(|(key, _)| key.as_bytes().eq_ignore_ascii_case(name))
+            .find(|(key, _)| key.len() == name.len() && key.as_bytes().eq_ignore_ascii_case(name))
             .map_or(self.rest, |(_, treat)| *treat)
     }
 }

@@ -109,8 +109,7 @@ impl Finder {
         let looked = std::mem::take(&mut self.in_string)
             && (self.must_look
                 || !self.beside.is_empty()
-                || (member && self.is_hinted(self.name.clone().and_then(|name| chunk.get(name))))
-                || self.is_hinted(began.and_then(|began| chunk.get(began..end))));
+                || self.is_hinted(chunk, member, began, end));
         looked.then_some(member)
     }
 
@@ -182,10 +181,21 @@ impl Finder {
         &self.masking
     }
 
-    /// Whether something may stand in this string, quotes included.
+    /// Whether something may stand in the string between these places, or beside its name.
     #[inline]
-    fn is_hinted(&self, string: Option<&[u8]>) -> bool {
-        string.is_none_or(|string| self.masking.detectors().is_hinted(string))
+    fn is_hinted(&self, chunk: &[u8], member: bool, began: Option<usize>, end: usize) -> bool {
+        let name = self.name.as_ref().filter(|_| member);
+        let (Some(began), true) = (began, name.is_some() == member) else {
+            return true;
+        };
+        let detectors = self.masking.detectors();
+        let slice = |from, to| chunk.get(from..to).unwrap_or_default();
+        // Most are harmless, name and value, and told so at once.
+        if detectors.is_harmless(slice(name.map_or(began, |name| name.start), end)) {
+            return false;
+        }
+        name.is_some_and(|name| detectors.is_hinted(slice(name.start, name.end)))
+            || detectors.is_hinted(slice(began, end))
     }
 }
 

@@ -4,7 +4,9 @@
 //! escapes, depth. It keeps no part of the document but the one short text it is told to
 //! capture, and it decides nothing about what is hidden.
 
-use super::text::{self, Text};
+use super::text::Text;
+
+mod quick;
 
 /// Containers within containers, at most.
 pub(super) const MAX_DEPTH: u32 = 128;
@@ -116,7 +118,10 @@ impl Lexer {
     #[inline]
     pub fn next(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Fault> {
         loop {
-            let token = self.token(chunk, at)?;
+            let token = match self.quick(chunk, at) {
+                Some(token) => token,
+                None => self.token(chunk, at)?,
+            };
             let depth = match token {
                 Token::More => return Ok(token),
                 Token::Open { .. } => self.depth.saturating_sub(1),
@@ -181,18 +186,11 @@ impl Lexer {
     fn token(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Fault> {
         loop {
             let rest = chunk.get(*at..).unwrap_or_default();
-            let Some((&byte, behind)) = rest.split_first() else {
+            let Some(&byte) = rest.first() else {
                 return Ok(Token::More);
             };
             match self.state {
                 State::String { key } => return self.string(key, rest, at),
-                // Most of a document is members of which nothing but this stands between.
-                State::After
-                    if byte == b',' && behind.first() == Some(&b'"') && self.in_object() =>
-                {
-                    *at += 2;
-                    return self.key(chunk, at);
-                }
                 State::Literal(expected) => match self.literal(expected, byte, at)? {
                     Some(token) => return Ok(token),
                     None => continue,
@@ -212,10 +210,7 @@ impl Lexer {
                 return self.key(chunk, at);
             }
             if let Some(token) = self.structure(byte)? {
-                return Ok(match token {
-                    Token::Scalar { first } => self.whole(first, behind, at),
-                    token => token,
-                });
+                return Ok(token);
             }
         }
     }
@@ -275,22 +270,6 @@ impl Lexer {
             _ => return Err(Fault("expected a value")),
         };
         Ok(Token::Scalar { first })
-    }
-
-    /// Most scalars are short, and end in the same chunk.
-    #[inline]
-    fn whole(&mut self, first: u8, behind: &[u8], at: &mut usize) -> Token {
-        let length = match self.state {
-            State::String { .. } => text::short(behind).map(|length| length + 1),
-            State::Literal(expected) => behind.starts_with(expected).then_some(expected.len()),
-            _ => None,
-        };
-        let Some(length) = length else {
-            return Token::Scalar { first };
-        };
-        *at += length;
-        self.state = State::After;
-        Token::Whole { first }
     }
 
     fn open(&mut self, object: bool) -> Result<Token, Fault> {

@@ -24,6 +24,7 @@ const PARTIAL: usize = 12;
 /// What a policy hides, and how.
 pub struct Masks {
     rules: Box<[MaskRule]>,
+    standard: &'static Detectors,
     /// All that any rule names and all that are on anyway; none if that is the standard.
     detectors: Option<Detectors>,
     key: hmac::Key,
@@ -58,16 +59,14 @@ impl Masks {
         };
         Ok(Self {
             rules,
+            standard: Detectors::standard(),
             detectors,
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
         })
     }
 
     pub(super) fn detectors(&self) -> &Detectors {
-        match &self.detectors {
-            Some(detectors) => detectors,
-            None => Detectors::standard(),
-        }
+        self.detectors.as_ref().unwrap_or(self.standard)
     }
 }
 

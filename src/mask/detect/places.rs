@@ -48,12 +48,17 @@ impl<'t> Places<'t> {
         places
     }
 
+    /// Whether there is surely none in some JSON.
+    #[inline]
+    pub fn none_in(literals: &'t Literals, json: &'t [u8]) -> bool {
+        literals.find(json, 0).is_none() && Runs::new(json, literals.kinds).next().is_none()
+    }
+
     /// Whether there is any in a JSON string as it came, quotes included.
     #[inline]
     pub fn any_in_json(literals: &'t Literals, string: &'t [u8]) -> bool {
-        Runs::new(string, literals.kinds).next().is_some()
-            || (literals.find(string, 0).is_some()
-                && Literal::new(literals, string, true).next().is_some())
+        Literal::new(literals, string, true).next().is_some()
+            || Runs::new(string, literals.kinds).next().is_some()
     }
 }
 
