@@ -7,6 +7,7 @@ use super::*;
 
 mod cases;
 mod hints;
+mod literals;
 mod ordinary;
 mod recall;
 mod telling;
