@@ -91,7 +91,7 @@ pub(super) fn is_followed(bytes: &[u8], name: &Range<usize>) -> bool {
                 .get(name.clone())
                 .is_some_and(|name| name.starts_with(b"--"));
             let next = behind_blanks(rest);
-            option || next.is_none_or(|next| b":=,\\".contains(&next))
+            option || next.is_none_or(|next| b":=,\\\n\r".contains(&next))
         }
         _ => false,
     }
