@@ -231,8 +231,10 @@ fn printable(bytes: &[u8]) -> usize {
         // The high bit of the lowest byte below the one that is subtracted, and maybe of others
         // above it.
         let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word;
-        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-        let others = (is(b'"') | is(b'\\') | below(word, b' ') | word) & HIGH;
+        // With this bit turned, a quote is next to the control characters.
+        let quote_or_control = below(word ^ (ONES * 2), b'!');
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let others = (quote_or_control | backslash | word) & HIGH;
         if others != 0 {
             return number * 8 + (others.trailing_zeros() / 8) as usize;
         }
