@@ -202,13 +202,14 @@ impl Lines {
         let seen = self.source.seen(&line);
         let hinted = hinted || !seen.is_all();
         let named = self.named.take().unwrap_or_default();
+        // A telling name at the end of a line gives a hint; so does the first line of a private
+        // key, whose detector is always on.
+        if named.is_empty() && !hinted {
+            return Some(line.slice(shown..));
+        }
         let broken = self.source.whole(&line) == line.len();
         if broken && ends_with_name(&seen.text) {
             self.named = Some(line.clone());
-        }
-        // The first line of a private key gives a hint, too: its detector is always on.
-        if named.is_empty() && !hinted {
-            return Some(line.slice(shown..));
         }
         let mut found = self.found(&named, &line);
         let hides_keys = self.masking.found(PRIVATE_KEY).is_some();
