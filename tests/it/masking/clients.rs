@@ -185,18 +185,68 @@ fn digest(files: &[impl AsRef<Path>]) -> uuid::Uuid {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &all)
 }
 
+/// A chart of this template.
+fn chart(stand: &Stand, template: &str) {
+    let chart = stand.dir.join("chart");
+    std::fs::create_dir_all(chart.join("templates")).unwrap();
+    let about = "{apiVersion: v2, name: web, version: 1.0.0}";
+    std::fs::write(chart.join("Chart.yaml"), about).unwrap();
+    std::fs::write(chart.join("templates/all.yaml"), template).unwrap();
+}
+
+/// Runs Helm, which keeps its releases in objects of this kind: whether it succeeded, and what
+/// it said.
+fn run(stand: &Stand, driver: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(helm());
+    command
+        .args(arguments)
+        .args(["--namespace", &stand.namespace])
+        .env("HELM_DRIVER", driver);
+    for (variable, dir) in [
+        ("HELM_CACHE_HOME", "cache"),
+        ("HELM_CONFIG_HOME", "config"),
+        ("HELM_DATA_HOME", "share"),
+    ] {
+        command.env(variable, stand.dir.join(dir));
+    }
+    let output = stand.run(command.env("KUBECONFIG", stand.kubeconfig()));
+    let text = [&*output.stdout, &*output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// Where releases are kept in config maps, and nothing in them is hidden, Helm works as ever.
+#[test]
+fn helm_upgrades_a_release_in_which_nothing_is_hidden() {
+    let stand = Stand::new("helm-plain");
+    chart(
+        &stand,
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: chart}, data: {size: {{ .Values.size | quote }}}}",
+    );
+    let run = |arguments: &[&str]| {
+        let (succeeded, text) = run(&stand, "configmap", arguments);
+        assert!(succeeded, "{arguments:?}: {text}");
+        text
+    };
+    let size = || stand.admin(&["get", "configmap/chart", "-o", "jsonpath={.data.size}"]);
+    run(&["install", "mine", "chart", "--set", "size=1"]);
+    assert!(run(&["status", "mine"]).contains("deployed"));
+    run(&["upgrade", "mine", "chart", "--set", "size=2"]);
+    assert_eq!(size(), "2");
+    assert!(run(&["history", "mine"]).contains("superseded"));
+    run(&["rollback", "mine", "1"]);
+    assert_eq!(size(), "1");
+    run(&["uninstall", "mine"]);
+    let left = stand.admin(&["get", "configmaps", "-o", "name"]);
+    assert!(!left.contains("mine") && !left.contains("chart"), "{left}");
+}
+
 /// The agent itself brings the values, in a chart; the next agent must not find them.
 #[test]
 fn threat_18_helm_gets_no_canary() {
     let stand = Stand::new("helm");
-    let helm = helm();
-    let chart = stand.dir.join("chart");
-    std::fs::create_dir_all(chart.join("templates")).unwrap();
-    std::fs::write(
-        chart.join("Chart.yaml"),
-        "{apiVersion: v2, name: web, version: 1.0.0}",
-    )
-    .unwrap();
     let template = "\
 apiVersion: v1
 kind: Secret
@@ -208,29 +258,13 @@ kind: ConfigMap
 metadata: {name: chart}
 data: {DATABASE_URL: {{ .Values.url | quote }}, size: {{ .Values.size | quote }}}
 ";
-    std::fs::write(chart.join("templates/all.yaml"), template).unwrap();
+    chart(&stand, template);
     let values = stand.plant(
         "a chart's values",
         |it| json!({"db": {"password": it.word()}, "url": it.connection(), "size": 1}),
     );
     std::fs::write(stand.dir.join("values.yaml"), values.to_string()).unwrap();
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(&helm);
-        command
-            .args(arguments)
-            .args(["--namespace", &stand.namespace]);
-        for (variable, dir) in [
-            ("HELM_CACHE_HOME", "cache"),
-            ("HELM_CONFIG_HOME", "config"),
-            ("HELM_DATA_HOME", "share"),
-        ] {
-            command.env(variable, stand.dir.join(dir));
-        }
-        let output = stand.run(command.env("KUBECONFIG", stand.kubeconfig()));
-        let text =
-            String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned();
-        (output.status.success(), text)
-    };
+    let run = |arguments: &[&str]| run(&stand, "secret", arguments);
     let real = |name: &str| stand.admin(&["get", name, "-o", "jsonpath={.data}"]);
     let (installed, text) = run(&["install", "mine", "chart", "-f", "values.yaml"]);
     assert!(installed, "{text}");
