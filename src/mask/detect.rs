@@ -49,6 +49,21 @@ pub struct Found {
     pub end: usize,
 }
 
+impl Found {
+    /// Finds of several looks at a text, in ascending order; those that overlap are one.
+    pub fn joined(mut found: Vec<Self>) -> Vec<Self> {
+        found.sort_by_key(|found| found.start);
+        found.dedup_by(|next, last| {
+            let overlaps = next.start < last.end;
+            if overlaps {
+                last.end = last.end.max(next.end);
+            }
+            overlaps
+        });
+        found
+    }
+}
+
 impl Detectors {
     /// Those that are on unless a policy says otherwise.
     pub fn standard() -> &'static Self {

@@ -160,9 +160,8 @@ impl Lexer {
         self.text.capture();
     }
 
-    /// After [`Token::Whole`] with a quote: captures the string, given without its quotes.
-    pub fn capture(&mut self, string: &[u8]) {
-        self.text.capture();
+    /// The same of a string that is [`Token::Whole`], given without its quotes.
+    pub fn capture_whole(&mut self, string: &[u8]) {
         self.text.keep(string);
     }
 

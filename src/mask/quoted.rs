@@ -71,15 +71,7 @@ pub(super) fn scan(detectors: &Detectors, text: &[u8], name: Option<&[u8]>) -> V
             ..it
         }));
     }
-    found.sort_by_key(|it| it.start);
-    let mut merged: Vec<Found> = Vec::with_capacity(found.len());
-    for next in found {
-        match merged.last_mut() {
-            Some(last) if next.start < last.end => last.end = last.end.max(next.end),
-            _ => merged.push(next),
-        }
-    }
-    merged
+    Found::joined(found)
 }
 
 /// A text without its escapes, and where each byte of it came from, its end included.

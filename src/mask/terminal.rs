@@ -74,17 +74,7 @@ impl Source {
             let more = detectors.scan(&seen.text, None).into_iter();
             found.extend(more.map(|found| seen.there(found)));
         }
-        found.sort_by_key(|found| found.start);
-        found.dedup_by(|next, last| {
-            let overlaps = next.start < last.end;
-            last.end = if overlaps {
-                last.end.max(next.end)
-            } else {
-                last.end
-            };
-            overlaps
-        });
-        found
+        Found::joined(found)
     }
 
     /// Where something is masked, for the record.

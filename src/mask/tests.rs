@@ -16,9 +16,9 @@ mod lines;
 mod masks;
 mod output;
 mod packed;
+mod pieces;
 mod quoted;
 mod restored;
-mod windows;
 
 const CANARY: &str = "canary-7f3a";
 const LAST: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -104,8 +104,8 @@ impl Walk {
                     let start = self.lexer.began().unwrap_or_default();
                     self.scalar(chunk, start, first)?;
                     if self.telling {
-                        self.lexer
-                            .capture(chunk.get(start + 1..at - 1).unwrap_or_default());
+                        let string = chunk.get(start + 1..at - 1).unwrap_or_default();
+                        self.lexer.capture_whole(string);
                     }
                     self.look(chunk, at);
                     self.value_ended(chunk, at)?;

@@ -72,10 +72,9 @@ impl<'t> Runs<'t> {
             seen: [0; 3],
             wanted,
         };
-        if none {
-            return runs;
+        if !none {
+            runs.advance();
         }
-        runs.advance();
         runs
     }
 

@@ -1,6 +1,6 @@
-//! Tests of ⑦ mask: the prefilter runs ahead in windows, and no string stands between two of
-//! them. Cut into single bytes, a document has no windows at all: every string is read
-//! closely, and what comes out must be the same.
+//! Tests of ⑦ mask: in whatever pieces a list comes, it is masked the same. Cut into single
+//! bytes, no string is left to the prefilter or the short cut of the reader: all are read
+//! closely.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_string_stands_between_two_windows(
+    fn a_list_is_masked_the_same_in_any_pieces(
         items in proptest::collection::vec((0..700usize, 0..3000usize, 0..6u8), 1..60),
         size in 1..9000usize,
     ) {
